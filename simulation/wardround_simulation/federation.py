@@ -257,8 +257,8 @@ def _desk(federation: Federation, name: str) -> Desk | None:
 
 
 def forget_hospitals() -> None:
-    """Let go of the hospitals that this process opened, with their images; a later question opens them anew."""
-    for kept in (open_hospital, _dataset, _built):
+    """Let go of the hospitals that this process opened, with what it read of them; they are opened anew when asked."""
+    for kept in (open_hospital, _dataset, _built, _taken_in):
         kept.cache_clear()
 
 

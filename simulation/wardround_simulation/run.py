@@ -86,6 +86,7 @@ from wardround_simulation.federation import (
     Site,
     alone_study,
     draft_of,
+    forget_hospitals,
     insecure_roster,
     ledger_folder,
     nodes,
@@ -155,6 +156,7 @@ def simulate(plan: Plan, workers: Workers, show: Show) -> Results:
         PrivacyError: its network cannot be trained with privacy by patient.
     """
     started = datetime.now(UTC)
+    forget_hospitals()  # of an earlier run in this process: images, labels, code and ledgers may be others by now
     released, weights = check_given(plan)
     check_hospitals(plan.study, plan.sites)
     _claim_folder(plan, released, weights)
@@ -342,7 +344,7 @@ def _all(
     while waiting:
         for number, result in workers.done():
             waiting.remove(number)
-            given = _sound(result, name_of[number])
+            given = _sound(result, name_of[number] or "the study's network")  # which is tried for no hospital
             if number not in (before or {}):
                 count += 1
                 show(Progress(phase, count, len(names)))

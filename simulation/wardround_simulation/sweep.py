@@ -21,7 +21,7 @@ from wardround_common.storage import write_atomically
 from wardround_common.study.file import DpSgd, Study, read_study
 from wardround_common.tasks.registry import task_of
 from wardround_server.report.figures.style import Shown
-from wardround_simulation.federation import Site, forget_hospitals
+from wardround_simulation.federation import Site
 from wardround_simulation.run import Plan, Show, check_hospitals, simulate
 from wardround_simulation.workers import Workers
 
@@ -193,8 +193,6 @@ def sweep(
             except RoundError as error:
                 row = Row(trial, {}, failed=error.what)
                 tell(f"Run {number} failed: {error.what}")
-            finally:
-                forget_hospitals()
             _write(grouped([*rows, row]), plan.folder)
         rows.append(row)
     groups = grouped(rows)

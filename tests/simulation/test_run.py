@@ -8,7 +8,7 @@ import shutil
 import signal
 import socket
 import traceback
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -31,7 +31,7 @@ from wardround_simulation.phantoms import CLASSES, SCANNERS
 from wardround_simulation.places import Places, sites_in
 from wardround_simulation.run import Engine, Plan, Progress, simulate
 from wardround_simulation.sweep import finished_results
-from wardround_simulation.workers import InThisProcess, Processes, Workers
+from wardround_simulation.workers import Died, InThisProcess, Processes, Workers
 
 pytestmark = pytest.mark.usefixtures("undrawn")
 
@@ -180,13 +180,29 @@ def test_a_run_is_not_resumed_on_other_data(hospitals: Path, state: Path, tmp_pa
     labels = mine / "hospital-b" / "labels.csv"
     lines = labels.read_text().splitlines()
     labels.write_text("\n".join(lines[:-1]) + "\n")
-    from wardround_simulation import federation
-
-    federation._dataset.cache_clear()
-    federation._taken_in.cache_clear()
-    federation.open_hospital.cache_clear()
     with pytest.raises(StorageError, match="the data changed at: hospital-b"):
         run(phantom_study(), mine, tmp_path / "state", tmp_path / "run", resume=True)
+
+
+def test_a_run_that_was_removed_is_run_again_in_the_same_process_with_ledgers_of_its_own(
+    hospitals: Path, state: Path, tmp_path: Path
+) -> None:
+    for _ in range(2):
+        run(phantom_study(privacy=DP, training={"rounds": 1}), hospitals, state, tmp_path / "run")
+        assert len(list((tmp_path / "run" / "ledgers").glob("*/ledger.sqlite"))) == 3
+        shutil.rmtree(tmp_path / "run")
+
+
+def test_a_process_that_dies_while_the_network_is_tried_is_said_to_have_tried_it(
+    hospitals: Path, state: Path, tmp_path: Path
+) -> None:
+    class Killed(InThisProcess):
+        def done(self) -> Iterator[tuple[int, Any]]:
+            number, _ = self._queue.popleft()
+            yield number, Died(-signal.SIGKILL)
+
+    with pytest.raises(RoundError, match="the process that worked for the study's network was killed"):
+        run(phantom_study(), hospitals, state, tmp_path / "run", Killed())
 
 
 def test_nothing_of_a_patient_is_in_what_a_hospital_sends(

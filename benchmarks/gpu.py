@@ -4,7 +4,8 @@ Run with ``make check-gpu``, on any machine with a card; it takes a few minutes.
 CPU and on the card and compares models and losses, trains them there again, with secure sums too, counts how often a
 step waits for the card, times the noise, and measures the private step beside the plain one and Opacus' engines: time
 and peak memory. The figures are printed and written to ``results/gpu.json``, with the device and the versions, after
-each part. The same command continues a run that was interrupted; a part that fails is named, and the others are run.
+each part. The same command continues a run that was interrupted, unless code has changed since; a part that fails is
+named, and the others are run.
 
 Without a card it ends with exit code 9. ``--device cpu --quick`` runs all of it tiny on the CPU, where a card is
 compared with nothing but itself and memory is not measured: it shows that this file works, and writes nothing unless
@@ -15,6 +16,7 @@ from __future__ import annotations
 
 import argparse
 import gc
+import hashlib
 import json
 import logging
 import os
@@ -38,6 +40,9 @@ from rich.console import Console
 from rich.table import Table
 from torch import nn
 
+import wardround_client
+import wardround_common
+import wardround_server
 from wardround_client import networks
 from wardround_client.hospital.answering import Hospital, build, join
 from wardround_client.hospital.secure_desk import Desk
@@ -46,7 +51,7 @@ from wardround_client.tasks.registry import local_task
 from wardround_client.training.devices import choose, describe, make_ready
 from wardround_client.training.local_work import LocalRun, PrivacyPlan, train
 from wardround_client.training.noise import noise_maker
-from wardround_common.errors import WardroundError
+from wardround_common.errors import StorageError, WardroundError
 from wardround_common.keys.identity import Identity, Roster
 from wardround_common.messages.parameters import Vector
 from wardround_common.messages.rounds import Parts
@@ -434,6 +439,7 @@ def machine(device: str) -> Figures:
     packages = ("torch", "opacus", "monai", "numpy")
     return {
         "on_device": describe(device),
+        "on_code": code(),
         "on_cuda": str(torch.version.cuda or "none"),
         "on_python": platform.python_version(),
         "on_cores": float(os.cpu_count() or 0),
@@ -449,9 +455,31 @@ def show(figures: Figures) -> None:
     Console(width=120).print(table)
 
 
+def code() -> str:
+    """Return a digest of the code that is measured, ours and this file."""
+    found = hashlib.sha256(Path(__file__).read_bytes())
+    for package in (wardround_client, wardround_common, wardround_server):
+        folder = Path(package.__path__[0])
+        for file in sorted(folder.rglob("*.py")):
+            found.update(f"{file.relative_to(folder)}\n".encode() + file.read_bytes())
+    return found.hexdigest()[:16]
+
+
 def begun(out: Path | None, about: Figures, parts: Sequence[str]) -> tuple[Figures, list[str]]:
-    """Return what a run on the same machine found before it was interrupted, if one was, and the parts to run."""
-    before: Figures = json.loads(out.read_text()) if out is not None and out.exists() else {}
+    """Return what a run of the same code on the same machine found before it was interrupted, and the parts to run.
+
+    If none was interrupted, nothing was found and all parts are to be run.
+    """
+    before: Figures = {}
+    if out is not None and out.exists():
+        try:
+            before = dict(json.loads(out.read_text()))
+        except (OSError, ValueError, TypeError):
+            raise StorageError(
+                "this is no file of figures, and would be overwritten",
+                where=str(out),
+                do="Name another one with --json.",
+            ) from None
     left = str(before.pop(UNFINISHED, "")).split(", ")
     if any(part in left for part in parts) and about.items() <= before.items():
         return before, [part for part in parts if part in left]
@@ -460,7 +488,7 @@ def begun(out: Path | None, about: Figures, parts: Sequence[str]) -> tuple[Figur
 
 def write(out: Path, figures: Figures) -> None:
     """Write figures in one step, so that a file is never half of one."""
-    out.parent.mkdir(exist_ok=True)
+    out.parent.mkdir(parents=True, exist_ok=True)
     rounded = {key: value if isinstance(value, str) else round(value, 6) for key, value in figures.items()}
     beside = out.with_suffix(".part")
     beside.write_text(json.dumps(rounded, indent=2) + "\n")
@@ -519,8 +547,12 @@ if __name__ == "__main__":
     try:
         failed = main(Wanted(chosen, given.quick), place)
     except KeyboardInterrupt:
-        print("Interrupted. Run the same command again to continue.", file=sys.stderr)
+        kept = "Run the same command again to continue." if place else "Nothing was written."
+        print(f"Interrupted. {kept}", file=sys.stderr)
         raise SystemExit(130) from None
+    except StorageError as wrong:
+        print(f"Error: {wrong}", file=sys.stderr)
+        raise SystemExit(wrong.exit_code) from None
     if failed:
         print(f"Error: not measured: {', '.join(failed)}", file=sys.stderr)
         raise SystemExit(1)

@@ -17,6 +17,7 @@ import numpy as np
 import pytest
 import torch
 
+from wardround_common.errors import StorageError
 from wardround_common.study.file import parse_study, read_study
 from wardround_common.study.template import study_text
 
@@ -259,6 +260,20 @@ def test_hospitals_without_images_end_a_benchmark_with_a_message(tmp_path: Path)
     assert done.returncode
     assert "Error: " in done.stderr
     assert "Traceback" not in done.stderr
+
+
+def test_a_check_of_a_gpu_continues_figures_of_the_same_code_and_overwrites_no_other_file(
+    medicine: ModuleType, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    gpu = importlib.import_module("gpu")
+    out, about, parts = tmp_path / "new" / "gpu.json", gpu.machine("cpu"), ["noise", "waits"]
+    gpu.write(out, about | {"noise_ms": 1.5, gpu.UNFINISHED: "waits"})
+    assert gpu.begun(out, about, parts) == (about | {"noise_ms": 1.5}, ["waits"])
+    monkeypatch.setattr(gpu, "code", lambda: "changed since")
+    assert gpu.begun(out, gpu.machine("cpu"), parts) == (gpu.machine("cpu"), parts)
+    out.write_text("a person's notes")
+    with pytest.raises(StorageError, match="no file of figures"):
+        gpu.begun(out, about, parts)
 
 
 @pytest.mark.slow

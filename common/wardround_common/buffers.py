@@ -10,6 +10,7 @@ from __future__ import annotations
 import mmap
 from collections import deque
 from contextlib import suppress
+from itertools import count
 from typing import Any
 
 import numpy as np
@@ -18,10 +19,11 @@ from numpy.typing import NDArray
 SMALLEST = 2**20
 """Bytes from which on memory is kept for the next who asks; what is smaller is the allocator's."""
 KEPT_BYTES = 2**29
-"""Of free buffers that a process keeps at most, by what they were last used for. Others are given back at once."""
-_FREE: dict[int, deque[tuple[mmap.mmap, int]]] = {}
-"""By size, a power of two, of which the system gives only the pages that are written: buffers and the bytes last used.
-A deque's ends are safe between threads, and in ``__del__``, which may run in any."""
+"""Of free buffers that a process keeps at most, by what they were last used for. Those free longest are given back."""
+_FREE: dict[int, deque[tuple[mmap.mmap, int, int]]] = {}
+"""By size, a power of two, of which the system gives only the pages that are written: buffers, the bytes last used, and
+when each became free. A deque's ends are safe between threads, and in ``__del__``, which may run in any."""
+_TURNS = count()
 
 
 class _Lease:
@@ -33,10 +35,13 @@ class _Lease:
         self.__array_interface__ = {"version": 3, "typestr": "|u1", "shape": (size,), "data": (place, False)}
 
     def __del__(self) -> None:
-        kept = sum(used for free in list(_FREE.values()) for _, used in list(free))
-        if kept + self._size <= KEPT_BYTES:
-            _advise(self._buffer, "MADV_FREE")
-            _FREE.setdefault(len(self._buffer), deque()).append((self._buffer, self._size))
+        if self._size > KEPT_BYTES:
+            return
+        _advise(self._buffer, "MADV_FREE")
+        _FREE.setdefault(len(self._buffer), deque()).append((self._buffer, self._size, next(_TURNS)))
+        while sum(used for free in list(_FREE.values()) for _, used, _ in list(free)) > KEPT_BYTES:
+            with suppress(IndexError):  # another thread took the last one of a size meanwhile
+                min((free for free in list(_FREE.values()) if free), key=lambda free: free[0][2]).popleft()
 
 
 def _buffer(size: int) -> mmap.mmap | None:
@@ -68,14 +73,14 @@ def room(size: int) -> memoryview:
     return vacant(size, np.uint8).data
 
 
-def vacant(count: int, dtype: Any) -> NDArray[Any]:
-    """Return an array (count,), with anything in it, as :func:`room`.
+def vacant(length: int, dtype: Any) -> NDArray[Any]:
+    """Return an array (length,), with anything in it, as :func:`room`.
 
     Raises:
         MemoryError: the system has no memory for it.
     """
-    size = count * np.dtype(dtype).itemsize
+    size = length * np.dtype(dtype).itemsize
     buffer = _buffer(size) if size >= SMALLEST else None
     if buffer is None:
-        return np.empty(count, dtype)
+        return np.empty(length, dtype)
     return np.asarray(_Lease(buffer, size)).view(dtype)

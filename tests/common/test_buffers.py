@@ -24,7 +24,7 @@ def nothing_free(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def free_bytes() -> int:
-    return sum(used for free in buffers._FREE.values() for _, used in free)
+    return sum(used for free in buffers._FREE.values() for _, used, _ in free)
 
 
 def place(view: memoryview) -> int:
@@ -104,6 +104,17 @@ def test_no_more_than_a_bound_is_kept(monkeypatch: pytest.MonkeyPatch) -> None:
     held = [room(2 * MIB) for _ in range(4)]
     held.clear()
     assert free_bytes() == 4 * MIB
+
+
+def test_what_was_free_longest_makes_room_for_other_sizes(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Or a coordinator that once served a study of another size would keep that one's memory for good."""
+    monkeypatch.setattr(buffers, "KEPT_BYTES", 7 * MIB)
+    earlier = [room(2 * MIB) for _ in range(3)]
+    earlier.clear()
+    room(4 * MIB)
+    assert {size: len(free) for size, free in buffers._FREE.items()} == {2 * MIB: 1, 4 * MIB: 1}
+    assert len(room(8 * MIB)) == 8 * MIB  # more than is kept
+    assert free_bytes() == 6 * MIB
 
 
 def test_small_memory_is_the_allocators_and_none_is_no_error() -> None:

@@ -15,7 +15,7 @@ WITH_BENCH := .venv/.with-bench
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: touched help install demo lint test test-slow test-deployment test-operations test-faults soak images licences lock protos map api notebooks bench-doors sbom release audit containers pre-commit clean needs-data check-gpu \
+.PHONY: touched help install demo lint test test-slow test-deployment test-operations test-faults soak images licences lock protos map api gallery notebooks bench-doors sbom release audit containers pre-commit clean needs-data check-gpu \
 	bench-simulation bench-secagg bench-deployment bench-dp-step bench-brain-mri bench-chest-xray bench-crop bench-scan dicom-zoo audit-privacy \
 	bench-privacy bench-private-recipe bench-private-hospitals bench-private-features bench-private-choice bench-medicine bench-medicine-privacy private-networks bench-ledger bench-near-copies bench-commands cases
 
@@ -90,6 +90,13 @@ licences: $(INSTALLED) ## write docs/licences.md: what ships in the images, unde
 
 map: $(INSTALLED) ## write docs/modules.md, the rooms and modules of the code, from their docstrings
 	$(BIN)/python tests/module_map.py
+
+gallery: $(INSTALLED) ## run the commands of docs/gallery.md and write its pictures (apt-get install chromium); minutes
+	@command -v chromium >/dev/null || { echo "make: pictures of pages need Chromium (Debian: apt-get install chromium)" >&2; exit 1; }
+	rm -rf .venv/gallery && mkdir .venv/gallery
+	awk '/^```bash/ { on = 1; next } /^```/ { on = 0 } on' docs/gallery.md >.venv/gallery/commands
+	cd .venv/gallery && PATH="$(CURDIR)/$(BIN):$$PATH" bash -euo pipefail commands
+	$(BIN)/python -c "from pathlib import Path; from PIL import Image; [Image.open(p).convert('RGB').quantize(64).save(Path('docs/gallery', p.name), optimize=True) for p in Path('.venv/gallery').glob('*.png')]"
 
 lock: $(INSTALLED) ## write docker/requirements-*.txt: what the images install, with hashes
 	bash docker/lock.sh

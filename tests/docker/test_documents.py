@@ -183,3 +183,12 @@ def test_the_readme_names_each_command_of_both_services(group: str) -> None:
     named |= {re.findall(rf"`{group} ([a-z]+)`", listed)[0], *re.findall(r"`([a-z]+) [a-z]+`", listed)}
     shown = {name for name, command in commands.commands.items() if not command.hidden}
     assert shown - named == set()
+
+
+def test_each_picture_of_the_gallery_is_made_by_its_commands_and_shown() -> None:
+    page = (ROOT / "docs" / "gallery.md").read_text()
+    commands = "".join(re.findall(r"^```bash\n(.*?)^```$", page, re.M | re.S))
+    made = re.findall(r"^picture \S+ (\S+) ", commands, re.M) + re.findall(r"^cp \S+ (\S+)\.png$", commands, re.M)
+    shown = re.findall(r"\]\(gallery/(\S+)\.png\)", page)
+    assert made == shown
+    assert {file.stem for file in (ROOT / "docs" / "gallery").iterdir()} == set(shown)

@@ -115,6 +115,22 @@ def test_a_class_with_too_few_images_is_in_no_mean_and_named() -> None:
     assert [row[0].quiet for row in both.rows[::3]] == ["All patients", "north", "south"]
 
 
+def test_a_class_that_hospitals_figures_are_without_is_named_with_them() -> None:
+    one = sums((20, 0, 0), (0, 20, 0), (0, 0, 3))
+    found = quality.said_of_means(results(north=one, south=one))
+    assert "Not in the figures of north and south, with fewer than 5 on either side there: “malignant”; the" in found
+    other = quality.said_of_means(results(north=one, south=sums((20, 0, 0), (0, 20, 0), (0, 0, 9))))
+    assert "Not in the figures of north, with fewer than 5 on either side there: “malignant”." in other
+
+
+def test_the_area_under_the_drawn_curve_is_the_auroc_beside_it_where_a_class_is_rare() -> None:
+    site = results(north=sums((20, 0, 0), (0, 20, 0), (2, 0, 0))).evaluation[FEDERATED]["north"]
+    assert site.roc is not None
+    x, y = np.array(site.roc.x), np.array(site.roc.y)
+    area = float(np.sum(np.diff(x) * (y[1:] + y[:-1]) / 2))
+    assert area == pytest.approx(site.value("auroc"), abs=0.01)  # as a picture is: 200 points
+
+
 def test_a_hospital_with_too_few_of_either_side_is_in_no_mean_and_named() -> None:
     enough, few = sums((20, 0, 0), (10, 10, 0), (0, 0, 20)), sums((0, 0, 0), (0, 2, 0), (0, 0, 3))
     found = results(north=enough, south=few)

@@ -48,8 +48,9 @@ METRICS = (
 
 
 def _detail(sums: ScoreSums, point: float | None) -> Detail:
-    lines = curves_of([(rest, found) for rest, found in sums.histograms if rest.sum() and found.sum()])
-    roc, precision_recall = lines or (None, None)
+    several = len(sums.histograms) > 1  # of two classes there is one curve, and no mean
+    there = sums.histograms[sums.counted()] if several else sums.histograms
+    roc, precision_recall = curves_of([(no, yes) for no, yes in there if no.sum() and yes.sum()]) or (None, None)
     confusion = tuple(tuple(row) for row in sums.decided(point).tolist())
     bins = reliability(sums.histograms) if sums.records else None
     return Detail(confusion, roc, precision_recall, bins, sums.by_class(point) if sums.records else ())

@@ -62,8 +62,8 @@ SEVERAL = (
 def _detail(sums: FindingSums, points: Points | None) -> Detail:
     if not sums.records:
         return Detail()
-    there = [(rest, found) for rest, found in sums.histograms if rest.sum() and found.sum()]
-    roc, precision_recall = curves_of(there) or (None, None)
+    there = sums.histograms[sums.counted()]  # as the means are
+    roc, precision_recall = curves_of([(no, yes) for no, yes in there if no.sum() and yes.sum()]) or (None, None)
     return Detail(
         roc=roc,
         precision_recall=precision_recall,

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Container, Iterable, Iterator, Mapping, Sequence
 
 from wardround_common.metrics import Estimate
 from wardround_common.metrics.recalibration import FEW_PATIENTS, LEAST_PATIENTS
@@ -66,7 +66,20 @@ def said_of_means(results: Results) -> str:
                 " on either side" if task.apart else ""
             )
             said.append(f"Not in the means over {task.group_words[1]}, with {few_of_them}: {words}.")
+        said += _said_where_few(results, {name: sites[name] for name in there if sites[name].enough}, set(rare))
     return " ".join(said)
+
+
+def _said_where_few(results: Results, sites: Mapping[str, SiteMetrics], rare: Container[str]) -> Iterator[str]:
+    """Say of each group that is not rare as a whole which hospitals' figures are without it."""
+    for at, word in enumerate(results.study.groups):
+        few = [name for name, site in sites.items() if site.by_group and not site.by_group[at].enough]
+        if few and word not in rare:
+            more = "; the mean over hospitals says nothing of it, all test patients together do"
+            yield (
+                f"Not in the figures of {listing(few)}, with fewer than {LEAST_RECORDS} on either side there: "
+                f"“{word}”{more if len(few) == len(sites) else ''}."
+            )
 
 
 def by_group(results: Results) -> Table | None:

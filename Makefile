@@ -96,7 +96,7 @@ gallery: $(INSTALLED) ## run the commands of docs/gallery.md and write its pictu
 	rm -rf .venv/gallery && mkdir .venv/gallery
 	awk '/^```bash/ { on = 1; next } /^```/ { on = 0 } on' docs/gallery.md >.venv/gallery/commands
 	cd .venv/gallery && PATH="$(CURDIR)/$(BIN):$$PATH" bash -euo pipefail commands
-	$(BIN)/python -c "from pathlib import Path; from PIL import Image; [Image.open(p).convert('RGB').quantize(64).save(Path('docs/gallery', p.name), optimize=True) for p in Path('.venv/gallery').glob('*.png')]"
+	$(BIN)/python -c "from pathlib import Path; from PIL import Image; [Image.open(p).convert('RGB').quantize(256, method=Image.Quantize.MAXCOVERAGE).save(Path('docs/gallery', p.name), optimize=True) for p in Path('.venv/gallery').glob('*.png')]"
 
 lock: $(INSTALLED) ## write docker/requirements-*.txt: what the images install, with hashes
 	bash docker/lock.sh

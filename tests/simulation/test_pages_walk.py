@@ -295,7 +295,7 @@ def at_a_hospital(folder: Path) -> dict[str, Path]:
     (folder / "maps").mkdir()
     (folder / "maps" / "1.png").write_bytes(base64.b64decode(png))
     facts = {"class": "finding", "probabilities": {"finding": 0.9, "normal": 0.1}, "explained": "finding"}
-    lines = [{"input": SCRIPT, "similarity_to_untrained": 0.2, "files": ["1.png"], **facts}]
+    lines = [{"input": SCRIPT, "similarity_to_untrained": 0.2, "calibrated": True, "files": ["1.png"], **facts}]
     about = About("lung", "integrated-gradients", "what speaks for a class", dense=False)
     texts = {
         "outlines": outline_page.written(words, shown, 9, {"no-mask": 4}, ("lesion", SCRIPT), now),

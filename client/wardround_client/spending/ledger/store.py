@@ -342,7 +342,7 @@ class Ledger:
     def _write_head(self) -> None:
         self.head = Head.signed(self.identity, self._number, self._link)
         content = (self.head.text() + "\n").encode()
-        if self.durable:
+        if self.durable or self._number == 1:  # an empty head, left by a crash, could not be told from a damaged one
             write_atomically(self.folder / HEAD_NAME, content, private=True)
             return
         # One write, which no crash of this process cuts in two; renaming over a file waits for some disks.

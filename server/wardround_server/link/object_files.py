@@ -183,7 +183,10 @@ class ObjectFiles(SqlObjectStore):
             path.unlink(missing_ok=True)
 
     def awaited(self, run: int, session: str, names: list[str]) -> bool:
-        """Say whether a session of Flower's of this run waits for all of these objects."""
+        """Say whether a session of Flower's of this run waits for all of these objects.
+
+        Of an answer that was deleted the session is there for a while, and its objects are not.
+        """
         with self.rows() as rows:
             ((here,),) = rows.execute(_AWAITED, (session, uint64_to_int64(run), json.dumps(names)))
         return bool(here == len(names))
@@ -431,6 +434,7 @@ _SIZES = "SELECT object_id, length(content) FROM objects WHERE object_id IN (SEL
 _CONTENTS = "SELECT object_id, content FROM objects WHERE object_id IN (SELECT value FROM json_each(?))"
 _AWAITED = (
     "SELECT COUNT(*) FROM object_push_session_pending JOIN object_push_sessions USING (session_id) "
+    "JOIN objects USING (object_id) "
     "WHERE session_id = ? AND run_id = ? AND object_id IN (SELECT value FROM json_each(?))"
 )
 _PENDING = "SELECT pending_count FROM object_push_sessions WHERE session_id = ?"

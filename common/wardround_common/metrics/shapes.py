@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from typing import Annotated, Self
 
 import numpy as np
@@ -106,15 +105,17 @@ class GroupFigures(Record):
         return self.records >= LEAST_RECORDS and (self.rest is None or self.rest >= LEAST_RECORDS)
 
 
-def curves_of(counted: Sequence[tuple[NDArray[np.number], NDArray[np.number]]]) -> tuple[Curve, Curve] | None:
-    """Return ROC and precision-recall of (rest, found) by score, as ``ranking`` has them; None of none.
+def curves_of(histograms: NDArray[np.number]) -> tuple[Curve, Curve] | tuple[None, None]:
+    """Return ROC and precision-recall of (findings, 2, bins), (rest, found) by score, as ``ranking`` has them.
 
-    Of several findings, means at equally spaced x (Fawcett 2006, section 9).
+    Of several findings, means at equally spaced x (Fawcett 2006, section 9), without those that have nobody on a side;
+    None if there are no others.
     """
+    counted = [(rest, found) for rest, found in histograms if rest.sum() and found.sum()]
     rocs = [roc_points(rest, found) for rest, found in counted]
     recalls = [precision_recall_points(rest, found) for rest, found in counted]
     if not rocs:
-        return None
+        return None, None
     if len(rocs) == 1:
         return _thinned(*rocs[0]), _thinned(*recalls[0])
     grid = np.linspace(0, 1, CURVE_POINTS)

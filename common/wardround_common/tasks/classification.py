@@ -49,8 +49,7 @@ METRICS = (
 
 def _detail(sums: ScoreSums, point: float | None) -> Detail:
     several = len(sums.histograms) > 1  # of two classes there is one curve, and no mean
-    there = sums.histograms[sums.counted()] if several else sums.histograms
-    roc, precision_recall = curves_of([(no, yes) for no, yes in there if no.sum() and yes.sum()]) or (None, None)
+    roc, precision_recall = curves_of(sums.histograms[sums.counted()] if several else sums.histograms)
     confusion = tuple(tuple(row) for row in sums.decided(point).tolist())
     bins = reliability(sums.histograms) if sums.records else None
     return Detail(confusion, roc, precision_recall, bins, sums.by_class(point) if sums.records else ())

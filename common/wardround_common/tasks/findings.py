@@ -62,8 +62,7 @@ SEVERAL = (
 def _detail(sums: FindingSums, points: Points | None) -> Detail:
     if not sums.records:
         return Detail()
-    there = sums.histograms[sums.counted()]  # as the means are
-    roc, precision_recall = curves_of([(no, yes) for no, yes in there if no.sum() and yes.sum()]) or (None, None)
+    roc, precision_recall = curves_of(sums.histograms[sums.counted()])  # as the means are
     return Detail(
         roc=roc,
         precision_recall=precision_recall,

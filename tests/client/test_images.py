@@ -24,6 +24,7 @@ from pydicom.uid import (
     JPEGLSLossless,
     RLELossless,
 )
+from tifffile import imwrite
 
 from tiny_dicom import RAMP, item, save, tiny
 from tiny_jpeg import twelve_bit_jpeg
@@ -287,6 +288,56 @@ def test_a_picture_comes_in_as_viewers_turn_it(tmp_path: Path, name: str, number
     found = read_image(tmp_path / name).pixels[0]
     assert found.shape == upright.shape
     assert np.abs(found - upright).max() < 10
+
+
+@pytest.mark.parametrize(
+    ("stored", "white", "read"),
+    [
+        (RAMP * 5000, True, 65535 - RAMP.astype(int) * 5000),
+        (RAMP.astype(np.uint8), True, 255 - RAMP.astype(int)),
+        (RAMP.astype(np.float32), True, -RAMP.astype(int)),
+        ((RAMP.astype(int) - 6).astype(np.int8), False, RAMP.astype(int) - 6),
+        ((RAMP.astype(int) - 6).astype(np.int16), False, RAMP.astype(int) - 6),
+        ((RAMP.astype(int) - 6).astype(np.int32), False, RAMP.astype(int) - 6),
+        (RAMP.astype(np.uint32) << 28, False, RAMP.astype(np.int64) << 28),
+        (RAMP, False, RAMP),
+        (RAMP.astype(np.float32), False, RAMP),
+    ],
+    ids=["white-16", "white-8", "white-float", "signed-8", "signed-16", "signed-32", "unsigned-32", "16", "float"],
+)
+def test_a_tiff_has_the_sign_and_the_white_that_it_states(
+    tmp_path: Path, stored: np.ndarray, white: bool, read: np.ndarray
+) -> None:
+    imwrite(tmp_path / "a.tif", stored, photometric="miniswhite" if white else "minisblack")
+    np.testing.assert_array_equal(read_image(tmp_path / "a.tif").pixels[0], read.astype(np.float32))
+
+
+def test_colours_of_16_bits_in_planes_are_refused_and_not_read_as_noise(tmp_path: Path) -> None:
+    planes = np.arange(3 * 8 * 6, dtype=np.uint16).reshape(3, 8, 6) * 400
+    imwrite(tmp_path / "a.tif", planes, photometric="rgb", planarconfig="separate")
+    with pytest.raises(ImageRefused, match="PlanarConfiguration") as refused:
+        read_image(tmp_path / "a.tif")
+    assert refused.value.reason == "pixel-layout"
+
+
+@pytest.mark.parametrize("size", [(4, 3), (32, 24)], ids=["a-preview", "of-the-same-size"])
+def test_a_photograph_with_pictures_behind_it_is_its_first_picture(tmp_path: Path, size: tuple[int, int]) -> None:
+    """As telephones write them; a preview of another size was the reason for which the photograph was refused."""
+    photograph = Pillow.effect_noise((32, 24), 60).convert("RGB")
+    photograph.save(tmp_path / "alone.jpg", quality=90)
+    behind = Pillow.new("RGB", size)
+    photograph.save(tmp_path / "a.jpg", format="MPO", save_all=True, append_images=[behind], quality=90)
+    found = read_image(tmp_path / "a.jpg").pixels
+    np.testing.assert_array_equal(found, read_image(tmp_path / "alone.jpg").pixels)
+
+
+def test_a_mask_of_two_colours_in_a_palette_is_no_image(tmp_path: Path) -> None:
+    mask = Pillow.fromarray((RAMP > 5).astype(np.uint8), mode="P")
+    mask.putpalette([0, 0, 0, 255, 255, 255])
+    mask.save(tmp_path / "a.png", bits=1)
+    with pytest.raises(ImageRefused) as refused:
+        read_image(tmp_path / "a.png")
+    assert refused.value.reason == "mask"
 
 
 def test_remarks_that_cannot_be_read_turn_nothing(tmp_path: Path) -> None:

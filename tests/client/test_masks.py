@@ -504,6 +504,16 @@ def test_a_png_outlines_the_slice_beside_which_it_lies_and_says_nothing_of_the_o
     np.testing.assert_array_equal(found.volume(), drawn)
 
 
+def test_a_png_mask_is_turned_as_it_says_as_its_image_is(place: Place, drawn: np.ndarray) -> None:
+    at = (place.folder / "masks" / place.series.slices[1].file.relative_to(place.folder)).with_suffix(".png")
+    remarks = Pillow.Exif()
+    remarks[0x0112] = 6  # to be turned by a quarter, clockwise
+    at.parent.mkdir(parents=True)
+    Pillow.fromarray(np.ascontiguousarray(np.rot90(drawn[1])) * np.uint8(255)).save(at, exif=remarks)
+    found = place.find(beside=named(place.folder)).masks[place.series.uid]
+    np.testing.assert_array_equal(found.volume()[1], drawn[1])
+
+
 PICTURES = {
     "other-size": np.zeros((ROWS, COLUMNS + 1), np.uint8),
     "not-a-mask": np.zeros((ROWS, COLUMNS, 3), np.uint8),

@@ -8,6 +8,7 @@ import numpy as np
 from PIL import Image as Pillow
 
 from wardround_client.images.dicom import refusing
+from wardround_client.images.formats.picture import upright
 from wardround_client.images.source import opened
 from wardround_client.masks.formats.contract import SliceFormat
 from wardround_client.masks.meet import Classes
@@ -30,8 +31,9 @@ def read(path: Path, size: tuple[int, int], structures: Structures) -> Classes:
     with (
         opened(path) as file,
         refusing("not-a-mask", "the mask is not a readable PNG", where=where, do="Write it again."),
-        Pillow.open(file, formats=("PNG",)) as picture,
+        Pillow.open(file, formats=("PNG",)) as stored,
     ):
+        picture = upright(stored)  # as its image is
         if (picture.height, picture.width) != size:
             raise ImageRefused(
                 "other-size",

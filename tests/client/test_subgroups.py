@@ -14,8 +14,9 @@ from tiny_dicom import tiny
 from wardround_client import networks
 from wardround_client.hospital.answering import Hospital, build, join
 from wardround_client.intake.index import scan
+from wardround_client.preparation.few_patients import shows_few
 from wardround_client.preparation.source import Source
-from wardround_client.preparation.subgroups import WITHHELD, merged, safe, smallest_difference, subgroups_of
+from wardround_client.preparation.subgroups import WITHHELD, merged, safe, subgroups_of
 from wardround_client.service.ward import said_of_subgroups
 from wardround_client.spending.policy import parse_policy, policy_text
 from wardround_common.errors import LabelError, MessageError, StudyError
@@ -116,7 +117,8 @@ def test_models_within_manufacturers_do_not_give_a_rest_away() -> None:
     """30 of one maker, of whom 25 have one of its models: the difference is 5 patients of the maker's other models."""
     maker = np.repeat([0, 1], [30, 30])
     model = np.repeat([0, 2], [25, 35])
-    assert smallest_difference(maker, model) == 5
+    assert shows_few([maker, model], 6)
+    assert not shows_few([maker, model], 5)
     told = safe([maker, model], [4, 4], LEAST, seed=0)
     assert set(told[0].tolist()) == {0, 1}
     assert set(told[1].tolist()) == {WITHHELD}
@@ -126,7 +128,8 @@ def test_two_subgroups_that_are_nearly_the_same_do_not_give_the_few_away_by_whom
     """30 of one maker and 30 of one room have 29 in common: histograms less one another show two patients' scores."""
     maker = np.repeat([0, 1], [30, 30])
     room = np.roll(maker, 1)
-    assert smallest_difference(maker, room) == 2
+    assert shows_few([maker, room], 3)
+    assert not shows_few([maker, room], 2)
     told = safe([maker, room], [4, 4], LEAST, seed=0)
     assert set(told[0].tolist()) == {0, 1}
     assert set(told[1].tolist()) == {WITHHELD}
@@ -156,6 +159,45 @@ def test_no_difference_of_two_ways_of_telling_apart_is_small() -> None:
             continue
         assert all(size == 0 or size >= LEAST for size in differences(one, other)), seed
     assert 0 < withheld < 30
+
+
+def test_three_ways_of_telling_apart_do_not_give_one_patient_away_whom_no_two_of_them_do() -> None:
+    """Women, patients over 60, and who is one or the other: the first two less the third are the women over 60."""
+    women = np.repeat([1, 0, 1, 0], [30, 30, 1, 29])
+    old = np.repeat([0, 1, 1, 0], [30, 30, 1, 29])
+    either = np.maximum(women, old)
+    assert np.count_nonzero(women + old - either) == 1
+    for pair in itertools.combinations([women, old, either], 2):
+        assert not shows_few(pair, LEAST)
+    told = safe([women, old, either], [4, 4, 4], LEAST, seed=0)
+    assert [WITHHELD in one for one in told] == [False, False, True]
+
+
+def fewest_in_a_weighting(ways: list[np.ndarray], most: int) -> int:
+    """How few patients a weighting is of, up to ``most``, by trying whom it could be of, with ranks of real numbers."""
+    kinds, patients = np.unique(np.stack(ways), axis=1, return_counts=True)
+    rows = np.array([kind == group for kind in kinds for group in np.unique(kind)], float).T
+    rank, found = np.linalg.matrix_rank(rows), most
+    for size in range(1, most):
+        for some in itertools.combinations(np.flatnonzero(patients < most), size):
+            held = int(patients[list(some)].sum())
+            if held < found and np.linalg.matrix_rank(np.delete(rows, some, axis=0)) < rank:
+                found = held
+    return found
+
+
+def test_whether_any_weighting_shows_few_is_what_trying_them_says() -> None:
+    few = 0
+    for seed in range(60):
+        rng = np.random.default_rng(seed)
+        ways = [rng.choice(3, 50, p=rng.dirichlet([1, 1, 1])) for _ in range(2)]
+        union = ((ways[0] == 1) | (ways[1] == 1)).astype(np.int64)
+        ways.append(np.where(rng.random(50) < 0.93, union, rng.integers(0, 2, 50)))
+        fewest = fewest_in_a_weighting(ways, 5)
+        few += fewest < 5
+        for least in range(2, 6):
+            assert shows_few(ways, least) == (fewest < least), (seed, least)
+    assert 0 < few < 60
 
 
 def written(folder: Path, ages: list[str | None], table: str = "") -> tuple[Source, Study]:

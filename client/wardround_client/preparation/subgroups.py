@@ -17,6 +17,7 @@ from pydicom.tag import BaseTag
 from wardround_client.images.attributes import tag, text
 from wardround_client.intake.columns import find_columns
 from wardround_client.intake.instance import Instance
+from wardround_client.preparation.few_patients import shows_few
 from wardround_client.preparation.headers import read_header
 from wardround_client.preparation.source import Source
 from wardround_common.study.file import Evaluation
@@ -84,7 +85,7 @@ def header_of(source: Source, instance: Instance, tags: Mapping[str, BaseTag]) -
 
 
 def safe(raw: Sequence[Codes], cells: Sequence[int], least: int, seed: int) -> tuple[Codes, ...]:
-    """Merge small subgroups, and withhold a whole way of telling apart that would give one away beside an earlier one.
+    """Merge small subgroups, and withhold a whole way of telling apart that would give one away beside earlier ones.
 
     ``raw``: (patients,) each; ``cells``: how many subgroups each has, of which the last but one is "other".
     """
@@ -92,8 +93,8 @@ def safe(raw: Sequence[Codes], cells: Sequence[int], least: int, seed: int) -> t
     kept: list[Codes] = []
     for codes, count in zip(raw, cells, strict=True):
         made = merged(codes, count - 2, least, rng)
-        small = any(smallest_difference(made, other) < least for other in kept)
-        kept.append(np.full_like(made, WITHHELD) if small else made)
+        told = [one for one in (*kept, made) if WITHHELD not in one]
+        kept.append(np.full_like(made, WITHHELD) if WITHHELD in made or shows_few(told, least) else made)
     return tuple(kept)
 
 
@@ -119,29 +120,6 @@ def merged(codes: Codes, other: int, least: int, rng: np.random.Generator) -> Co
         else:
             made[made == named[counts.argmin()]] = other
     return made
-
-
-def smallest_difference(one: Codes, other: Codes) -> int:
-    """Return how few patients two ways of telling apart show between them: in no sum by itself, but in a difference.
-
-    The fewest who are in a union of subgroups of the one and not in one of the other, or the other way round; a large
-    number if no two unions differ. That holds models within manufacturers, where sums taken from those of the larger
-    subgroups give the sums over the rest; and subgroups that are nearly the same, whose difference has the few of
-    one with a plus and those of the other with a minus, each in the bin of its own score. No other weights on the sums
-    leave fewer patients: whoever is in a union at some level of the weights and not in the other has a weight left.
-    """
-    most = np.iinfo(np.int64).max
-    here = (one != WITHHELD) & (other != WITHHELD)
-    if not here.any():
-        return most
-    rows, columns = (np.unique(codes[here], return_inverse=True) for codes in (one, other))
-    counts = np.zeros((len(rows[0]), len(columns[0])), np.int64)
-    np.add.at(counts, (rows[1], columns[1]), 1)
-    unions = (np.arange(1, 2 ** len(counts))[:, None] >> np.arange(len(counts))) & 1  # (unions, subgroups of one)
-    held = unions @ counts  # (unions, subgroups of the other): how many patients of each of these lie in a union
-    left = np.minimum(held, counts.sum(axis=0) - held).sum(axis=1)  # beside the nearest union of the other
-    left = left[left > 0]
-    return int(left.min()) if len(left) else most
 
 
 def said_of_cells(one: Subgroups, codes: Codes) -> str:

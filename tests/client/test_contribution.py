@@ -25,7 +25,7 @@ from wardround_client.state.approvals import Approvals
 from wardround_client.state.hospital_folder import HospitalFolder
 from wardround_common.audit.log import lines
 from wardround_common.documents.proposal import ProposeRequest
-from wardround_common.errors import ApprovalError, MessageError, PolicyError
+from wardround_common.errors import ApprovalError, MessageError, PolicyError, PrivacyError
 from wardround_common.keys.identity import Identity
 from wardround_common.messages.rounds import Prepared, PrepareRequest, TrainRequest
 from wardround_common.shell.commands import DECLINED
@@ -69,6 +69,19 @@ def propose(folder: HospitalFolder, name: str) -> Study:
     study = Study.model_validate(tables)
     Approvals(folder.path / "studies").propose(study)
     return study
+
+
+def only_judged(folder: HospitalFolder) -> Study:
+    """Propose a study, with differential privacy, in which this hospital only evaluates."""
+    tables = propose(folder, "first").tables(nulls=False)
+    listed = [Listed.of(name, Identity(name.encode() * 32).public).model_dump() for name in "bc"]
+    tables["privacy"] = DP
+    tables["evaluation"] = tables["evaluation"] | {"external": ["a"]}
+    tables["roster"] = [tables["roster"][0], *listed]
+    tables["study"] = {"name": "tried"}
+    judged = Study.model_validate(tables)
+    Approvals(folder.path / "studies").propose(judged)
+    return judged
 
 
 def approve(folder: HospitalFolder, name: str) -> str:
@@ -207,15 +220,7 @@ def test_the_answer_no_is_no_interruption_and_changes_nothing(folder: HospitalFo
 def test_a_hospital_that_only_evaluates_reads_that_nobody_is_trained_on_and_reserves_nothing(
     folder: HospitalFolder,
 ) -> None:
-    study = propose(folder, "first")
-    tables = study.tables(nulls=False)
-    listed = [Listed.of(name, Identity(name.encode() * 32).public).model_dump() for name in "bc"]
-    tables["privacy"] = DP
-    tables["evaluation"] = tables["evaluation"] | {"external": ["a"]}
-    tables["roster"] = [tables["roster"][0], *listed]
-    tables["study"] = {"name": "tried"}
-    judged = Study.model_validate(tables)
-    Approvals(folder.path / "studies").propose(judged)
+    judged = only_judged(folder)
     said = approve(folder, "tried")
     assert "This hospital's patients are never trained on: the model is tried on all 30 of them, once" in said
     assert "No epsilon is reserved or spent here." in said
@@ -232,6 +237,55 @@ def test_a_hospital_that_only_evaluates_reads_that_nobody_is_trained_on_and_rese
     question = TrainRequest(judged.digest(), 1, given.parameters)  # type: ignore[arg-type]
     with pytest.raises(MessageError, match="only evaluates"):
         Ward(folder).answer("train", question.parts())
+
+
+def asked_to_prepare(folder: HospitalFolder, study: Study) -> None:
+    """Ask a service that was started anew."""
+    Ward(folder).answer("prepare", PrepareRequest(study.digest(), False).parts())
+
+
+@pytest.mark.parametrize("trains", [True, False], ids=["trains", "only evaluates"])
+def test_a_policy_that_became_stricter_holds_for_a_study_that_was_approved_before(
+    folder: HospitalFolder, trains: bool
+) -> None:
+    study, rules = propose(folder, "first") if trains else only_judged(folder), folder.path / POLICY_NAME
+    assert "Approved." in approve(folder, study.study.name)
+    allowed = rules.read_text()
+    asked_to_prepare(folder, study)
+    for before, now, said in (
+        ("require_secure = false", "require_secure = true", "needed: [aggregation] secure = true"),
+        ("smallest_cohort = 5", "smallest_cohort = 500", "needed: 500"),
+        ('tasks = ["classification"', 'tasks = ["detection"', "its task is classification"),
+    ):
+        assert before in allowed
+        changed = allowed.replace('"detection", ', "").replace(', "detection"', "") if "tasks" in before else allowed
+        rules.write_text(changed.replace(before, now))
+        with pytest.raises(PolicyError, match="does not allow the study") as refused:
+            asked_to_prepare(folder, study)
+        assert said in str(refused.value)
+    rules.write_text(allowed)
+    asked_to_prepare(folder, study)
+
+
+def test_a_hospital_that_only_evaluates_answers_with_the_data_that_it_approved_and_no_others(
+    folder: HospitalFolder,
+) -> None:
+    """Sums over test patients are exact: with one patient more, the difference of two answers is that patient's."""
+    study = only_judged(folder)
+    approve(folder, study.study.name)
+    asked_to_prepare(folder, study)
+    images = folder.settings().data
+    rows = (images / "labels.csv").read_text()
+    (images / "labels.csv").write_text(rows.replace("4.dcm,none", "4.dcm,finding"))
+    with pytest.raises(PrivacyError, match="not those with which this hospital approved"):
+        asked_to_prepare(folder, study)
+    (images / "labels.csv").write_text(rows)
+    asked_to_prepare(folder, study)
+    (folder.path / FILE).unlink()
+    with pytest.raises(PrivacyError, match="no record of the images and labels"):
+        asked_to_prepare(folder, study)
+    approve(folder, study.study.name)
+    asked_to_prepare(folder, study)
 
 
 @pytest.mark.slow  # the images are read four times

@@ -14,8 +14,9 @@ import numpy as np
 from pydantic import BaseModel, ConfigDict, ValidationError
 
 from wardround_client.preparation.dataset import Dataset
+from wardround_client.spending.account import OTHER_DATA, OTHER_DATA_DO
 from wardround_client.tasks.registry import local_task
-from wardround_common.errors import StorageError
+from wardround_common.errors import PrivacyError, StorageError
 from wardround_common.storage import write_atomically
 from wardround_common.study.file import Study
 
@@ -55,6 +56,8 @@ class Contribution(_Kept):
     """Pairs of near-copies on two sides of the split."""
     labelled: str
     """Digest of which pixels have which label: it tells a change that the counts do not show."""
+    data: str = ""
+    """The data set's fingerprint; empty in a record of an earlier version."""
 
     def sentences(self) -> Iterator[str]:
         """Say what is brought, in plain words."""
@@ -144,6 +147,7 @@ def contribution(dataset: Dataset, study: Study) -> Contribution:
         joined_patients=dataset.intake.joined_patients,
         split_copies=dataset.intake.duplicates_across_splits,
         labelled=dataset.labelled,
+        data=dataset.fingerprint,
     )
 
 
@@ -157,6 +161,27 @@ def earlier_contribution(folder: Path, study: Study) -> Earlier | None:
     found = [e for e in _read(folder / FILE).earlier if tuple(count.word for count in e.brought.classes) == words]
     same = [earlier for earlier in found if earlier.study == digest]
     return max(same or found, key=lambda earlier: earlier.when, default=None)
+
+
+def check_contribution(folder: Path, study: Study, dataset: Dataset) -> None:
+    """Check that a hospital that only evaluates has the data with which it approved; of others the ledger knows them.
+
+    The sums over test patients are exact: asked again with one patient more, the difference would be that patient's.
+
+    Raises:
+        PrivacyError: it has others, or it is not on record with which it approved.
+        StorageError: what was kept cannot be read.
+    """
+    earlier = earlier_contribution(folder, study)
+    before = earlier.brought if earlier and earlier.study == study.digest() else None
+    known = before and ((before.data, dataset.fingerprint) if before.data else (before.labelled, dataset.labelled))
+    if known is None:
+        raise PrivacyError(
+            "there is no record of the images and labels with which this hospital approved the study",
+            do="Approve the study again.",
+        )
+    if known[0] != known[1]:
+        raise PrivacyError(OTHER_DATA, do=OTHER_DATA_DO)
 
 
 def keep_contribution(folder: Path, study: Study, brought: Contribution, now: datetime) -> None:

@@ -16,6 +16,7 @@ from wardround_client.hospital.app import Reply
 from wardround_client.hospital.contribution import (
     Contribution,
     Earlier,
+    check_contribution,
     contribution,
     earlier_contribution,
     keep_contribution,
@@ -187,8 +188,12 @@ class Ward:
         rehearse(study)  # here too: since it was approved, torch or Opacus may be another
         place = self.folder.path / "studies" / study.digest()
         dataset, policy = read_data(self.folder, study), hospital_policy(self.folder)
+        # Again: since it was approved, the policy may have become stricter.
+        check_kind(policy, study, _asked_of(dataset), trains=dataset.trains)
         account = None  # of a hospital that only evaluates, which is asked nothing that would cost
-        if dataset.trains:
+        if not dataset.trains:
+            check_contribution(self.folder.path, study, dataset)
+        else:
             ledger = open_ledger(self.folder.path, identity)
             check_paid(study.model.start, name, ledger.books)
             account = Account(ledger, policy, ask(study, dataset, ledger), self._charging)
@@ -317,7 +322,7 @@ def plan(folder: HospitalFolder, study: Study) -> Planned:
     dataset = read_data(folder, study)
     brings, earlier = contribution(dataset, study), earlier_contribution(folder.path, study)
     if not dataset.trains:
-        check_kind(policy, study, brings.patients, trains=False)
+        check_kind(policy, study, _asked_of(dataset), trains=False)
         settings, intake = folder.settings(), dataset.intake
         told = (*said_of_subgroups(study, dataset, policy), *said_of_maps(study, dataset, policy))
         return Planned(study, None, ledger, policy, (), folder.path, brings, earlier, settings, intake, told)
@@ -374,6 +379,11 @@ def said_of_maps(study: Study, dataset: Dataset, policy: Policy) -> Iterator[str
             f"The study asks for {what}. This hospital's policy does not allow it (maps = false): it takes part "
             "without them."
         )
+
+
+def _asked_of(dataset: Dataset) -> int:
+    """Return how many patients a study would train on here, or try its model on where the hospital only evaluates."""
+    return (dataset.train if dataset.trains else dataset.test).patient_count
 
 
 def read_data(folder: HospitalFolder, study: Study) -> Dataset:

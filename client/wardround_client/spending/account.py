@@ -29,6 +29,8 @@ from wardround_common.errors import PrivacyError
 from wardround_common.randomness import Stream
 from wardround_common.study.file import Study
 
+OTHER_DATA = "the images, labels or patients are not those with which this hospital approved the study"
+OTHER_DATA_DO = "Approve the study again with the data as they are now, or restore those that were approved."
 UNPROTECTED = Event(noise_multiplier=0.0, sampling_rate=1.0, steps=1)
 """A round of a study without differential privacy."""
 
@@ -181,10 +183,7 @@ class Account:
         if approval is None or self._study in books.closed:
             raise PrivacyError("this hospital has not approved the study", do="Approve it first.")
         if approval.cohort != self._cohort or approval.data != self.asked.data:
-            raise PrivacyError(
-                "the images, labels or patients are not those with which this hospital approved the study",
-                do="Approve the study again with the data as they are now, or restore those that were approved.",
-            )
+            raise PrivacyError(OTHER_DATA, do=OTHER_DATA_DO)
         planned = (self.asked.event, self.asked.before, self.asked.study.training.rounds)
         if (approval.event, approval.before, approval.rounds) != planned:
             raise PrivacyError(

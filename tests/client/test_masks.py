@@ -432,6 +432,8 @@ def test_a_nifti_mask_that_does_not_fit_is_refused(place: Place, drawn: np.ndarr
     assert why(nifti_mask(place, drawn, by=(40, 0, 0))) == "outside-image"
     assert why(nifti_mask(place, drawn * 3)) == "unknown-class"
     assert why(nifti_mask(place, drawn * np.float32(0.5))) == "not-whole-numbers"
+    for nothing in (np.nan, np.inf):  # as tools write it: with the slice's smallest value there, all was outlined
+        assert why(nifti_mask(place, np.where(drawn > 0, drawn, np.float32(nothing)))) == "not-whole-numbers"
     assert why(nifti_mask(place, drawn), patient="P2") == "source-absent"
 
 

@@ -169,6 +169,20 @@ def test_the_scaling_of_a_nifti_is_that_of_its_header(tmp_path: Path) -> None:
     assert unscaled.volume().max() == 23
 
 
+@pytest.mark.parametrize("name", ["a.nii", "a.nii.gz"])
+def test_what_is_no_number_takes_the_smallest_value_of_the_volume_and_not_of_its_slice(
+    tmp_path: Path, name: str
+) -> None:
+    """Beyond what was scanned, tools write NaN: as 0 in a slice without a number it would be water, in CT."""
+    hounsfield = np.arange(24, dtype=np.float32).reshape(2, 3, 4) * 10 - 1000
+    hounsfield[1, 0, 0] = np.nan
+    hounsfield = np.concatenate([hounsfield, np.full((1, 3, 4), np.nan, np.float32)])
+    path = nifti(tmp_path / name, hounsfield)
+    read = np.where(np.isnan(hounsfield), np.float32(-1000), hounsfield)
+    np.testing.assert_array_equal(np.sort(only([path]).volume().ravel()), np.sort(read.ravel()))
+    np.testing.assert_array_equal(only([path]).volume(), read_image(path).pixels[0])
+
+
 def test_a_form_in_another_unit_is_read_in_mm(tmp_path: Path) -> None:
     series = only(
         [nifti(tmp_path / "a.nii", np.zeros((2, 3, 4), np.uint8), np.diag([0.001, 0.002, 0.005, 1]), xyzt_units=1)]

@@ -80,6 +80,13 @@ def classes_of(values: NDArray[Any], structures: Structures, *, where: str) -> N
         ImageRefused: ``not-whole-numbers`` or ``unknown-class``.
     """
     found = np.unique(values)
+    if not np.isfinite(found).all():
+        raise ImageRefused(
+            "not-whole-numbers",
+            "some of its values are not numbers (NaN): nothing says whether a structure is there",
+            where=where,
+            do="Export it as integers, with 0 where nothing is outlined.",
+        )
     if (found != np.rint(found)).any() or found[0] < 0 or len(found) > MOST + 1:
         raise ImageRefused(
             "not-whole-numbers",

@@ -7,14 +7,13 @@ turned as DICOM's lie: columns towards the left (or the back), rows towards the 
 from __future__ import annotations
 
 from dataclasses import dataclass, field, replace
-from functools import lru_cache
+from functools import cached_property, lru_cache
 from pathlib import Path
 from typing import Any
 
 import nibabel
 import numpy as np
 
-from wardround_client.images import finite
 from wardround_client.images.dicom import refusing
 from wardround_client.images.formats.nifti import inflate
 from wardround_client.images.intensity import check_values
@@ -75,8 +74,8 @@ class NiftiVolume:
         plane = plane.T if self.transposed else plane
         return plane[:: -1 if self.flips[1] else 1, :: -1 if self.flips[2] else 1]
 
-    def values(self, number: int) -> Values:
-        """Read the values of a slice: (rows, columns) float32; what is not a number takes the smallest that is.
+    def scaled(self, number: int) -> Values:
+        """Read the values of a slice as they are stated: (rows, columns) float32, with what is not a number as it is.
 
         Raises:
             ImageRefused: as :meth:`raw` does; ``pixel-values``: some are too large to compute with.
@@ -85,7 +84,26 @@ class NiftiVolume:
         check_values(raw, where=str(self.file.path), slope=self.slope, intercept=self.intercept)
         if (self.slope, self.intercept) != (1.0, 0.0):
             raw = raw * np.float64(self.slope) + self.intercept
-        return np.ascontiguousarray(finite(raw))
+        return np.ascontiguousarray(raw, np.float32)
+
+    def values(self, number: int) -> Values:
+        """Read the values of a slice: (rows, columns) float32; what is not a number takes the volume's smallest value.
+
+        Raises:
+            ImageRefused: as :meth:`scaled` does.
+        """
+        values = self.scaled(number)
+        good = np.isfinite(values)
+        return values if good.all() else np.where(good, values, self._smallest)
+
+    @cached_property
+    def _smallest(self) -> np.float32:
+        """The smallest value of all slices: that of a slice alone would differ from one to the next."""
+        least = np.float32(np.inf)
+        for number in range(self.geometry.shape[0]):
+            values = self.scaled(number)
+            least = min(least, np.min(values, initial=np.inf, where=np.isfinite(values)))
+        return least if np.isfinite(least) else np.float32(0)
 
 
 @dataclass(frozen=True, slots=True)

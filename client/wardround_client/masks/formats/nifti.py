@@ -26,7 +26,7 @@ def read(path: Path, series: Series, structures: Structures) -> Outlined:
     check_pixel_count(math.prod(volume.geometry.shape), where=str(path))
     made = np.zeros(volume.geometry.shape, np.uint8)
     for number in range(len(made)):
-        made[number] = classes_of(volume.values(number), structures, where=str(path))
+        made[number] = classes_of(volume.scaled(number), structures, where=str(path))
     classes = onto(made, volume.geometry, series.geometry, covering=True)
     every = frozenset(range(1, len(structures.classes) + 1))
     exact = is_exact(volume.geometry, series.geometry)

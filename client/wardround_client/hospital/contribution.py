@@ -174,7 +174,9 @@ def check_contribution(folder: Path, study: Study, dataset: Dataset) -> None:
     """
     earlier = earlier_contribution(folder, study)
     before = earlier.brought if earlier and earlier.study == study.digest() else None
-    known = before and ((before.data, dataset.fingerprint) if before.data else (before.labelled, dataset.labelled))
+    known = None
+    if before is not None:
+        known = (before.data, dataset.fingerprint) if before.data else (before.labelled, dataset.labelled)
     if known is None:
         raise PrivacyError(
             "there is no record of the images and labels with which this hospital approved the study",

@@ -20,6 +20,7 @@ from pydicom.uid import (
     ExplicitVRLittleEndian,
     ImplicitVRLittleEndian,
     JPEG2000Lossless,
+    JPEGBaseline8Bit,
     JPEGExtended12Bit,
     JPEGLSLossless,
     RLELossless,
@@ -159,6 +160,29 @@ def test_colour_becomes_three_channels(tmp_path: Path) -> None:
     path = save(tiny(pixels), tmp_path / "a")
     np.testing.assert_array_equal(read_image(path).pixels, np.moveaxis(pixels, -1, 0))
     np.testing.assert_allclose(read_image(path, voi=True).pixels, np.moveaxis(pixels, -1, 0) / 255, rtol=1e-6)
+
+
+@pytest.mark.parametrize("planar", [0, 1, None])
+@pytest.mark.parametrize("syntax", [JPEGBaseline8Bit, JPEG2000Lossless, JPEGLSLossless, RLELossless])
+def test_compressed_colours_are_read_whatever_is_said_of_their_planes(
+    tmp_path: Path, syntax: str, planar: int | None
+) -> None:
+    """Ultrasound machines write 1 beside a JPEG, whose decoder gives the colours of a pixel beside one another."""
+    across, down = np.meshgrid(np.arange(0, 256, 4), np.arange(0, 256, 4))
+    colours = np.stack([across, down, 255 - across], -1).astype(np.uint8)
+    made = tiny(colours)
+    if syntax == JPEGBaseline8Bit:
+        jpeg = BytesIO()
+        Pillow.fromarray(colours).save(jpeg, "JPEG", quality=98, subsampling=0)
+        made = tiny(colours, syntax=syntax, PhotometricInterpretation="YBR_FULL_422", PixelData=b"")
+        made.PixelData = encapsulate([jpeg.getvalue()])
+    else:
+        made.compress(syntax)
+    made.PlanarConfiguration = planar
+    if planar is None:
+        del made.PlanarConfiguration
+    found = read_image(save(made, tmp_path / "a.dcm")).pixels
+    assert np.abs(found - np.moveaxis(colours, -1, 0)).max() <= (6 if syntax == JPEGBaseline8Bit else 0)
 
 
 @pytest.mark.parametrize("big_endian", [False, True])

@@ -110,7 +110,8 @@ def stored_pixels(dataset: FileDataset, *, where: str) -> tuple[Stored, str]:
 
     The array equals pydicom's ``pixel_array`` byte for byte: YBR has become RGB, palette indices are still indices.
     But where HighBit says that a pixel's bits lie at the top of its word, as in files of the old days, they are brought
-    down; pydicom does not look at it.
+    down; pydicom does not look at it. And a decoder gives the colours of a pixel beside one another whatever
+    PlanarConfiguration says of compressed pixels, which pydicom believes: it would make noise of them.
 
     Raises:
         ImageRefused: ``pixel-layout``, ``pixels-empty``, ``frames-missing``, ``truncated`` or ``codec``.
@@ -139,6 +140,8 @@ def stored_pixels(dataset: FileDataset, *, where: str) -> tuple[Stored, str]:
             raise ImageRefused("pixel-layout", "HighBit does not match the stored bits", where=where)
         if (photometric := code(dataset, PHOTOMETRIC)) != dataset.get("PhotometricInterpretation"):
             dataset.PhotometricInterpretation = photometric  # with a space before it, or in small letters
+        if syntax.is_encapsulated and (integer(dataset, SAMPLES) or 1) > 1:
+            dataset.PlanarConfiguration = 0  # the decoders of RLE and JPEG-LS say otherwise themselves
         pixels, properties = _decoded(decoder, dataset)
     return pixels, str(properties.get("photometric_interpretation", ""))
 

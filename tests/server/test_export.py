@@ -214,6 +214,10 @@ def test_a_public_release_has_no_exact_numbers_of_patients_and_still_opens(finis
     assert not {"report.html", "results.json"} & {*files}
     card = read_model_folder(tmp_path / "out").card
     assert card.files.keys() == {"model.safetensors", "study.toml"}
+    exact = Results.from_json((finished / "results.json").read_text(), where="").evaluation[FEDERATED][ALL]
+    assert any(value and len(str(value)) > 5 for value in (one.value for one in exact.metrics.values()))
+    told = {} if card.judgement is None else card.judgement.metrics
+    assert all(value is None or value == round(value, 3) for value in told.values())
     assert card.trainers
     assert card.trainers == Results.from_json((finished / "results.json").read_text(), where="").trainers
 

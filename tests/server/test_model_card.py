@@ -8,12 +8,25 @@ from pathlib import Path
 import pytest
 
 from wardround_common.errors import StorageError
-from wardround_common.results import ALL, FEDERATED, Results, SubgroupFigures, Subgrouping
+from wardround_common.metrics.shapes import Estimate
+from wardround_common.results import ALL, EXTERNAL, FEDERATED, TRAINED, Results, SubgroupFigures, Subgrouping
 from wardround_common.results.parts import Part
 from wardround_common.study.words import says_unlike
 from wardround_server.report.card_words import UNSAID, CardWords, read_words
 from wardround_server.report.example import example
-from wardround_server.report.model_card import FEW, Signed, alarms, data, escaped, markdown, page, subgroups
+from wardround_server.report.model_card import (
+    FEW,
+    Signed,
+    alarms,
+    by_hospital,
+    data,
+    escaped,
+    markdown,
+    overall,
+    page,
+    privacy,
+    subgroups,
+)
 from wardround_server.report.tables.subgroups import said_of_worst
 from wardround_server.rounds.exported_model import make_card
 
@@ -100,6 +113,99 @@ def test_numbers_of_few_patients_are_hidden_with_those_from_which_they_follow(re
     table = data(with_training(results, (40, 7)))
     assert table is not None
     assert re.search(r"All together \| [\d,]+ \| [\d,]+ \| – \| – \|$", table)
+
+
+def test_a_small_class_does_not_follow_from_all_images_less_the_other_classes(results: Results) -> None:
+    """Two hospitals have 3 and 2 images of a class: all theirs less those of the other class would be 5."""
+    few = with_training(results, (50, 3), (60, 2))
+    table = data(few)
+    assert table is not None
+    first, second, *_, last = table.splitlines()[2:]
+    assert first.endswith("| 53 | 53 | – | – |")
+    assert second.endswith("| 62 | 62 | – | – |")
+    assert re.search(r"All together \| [\d,]+ \| [\d,]+ \| – \| – \|$", last)
+
+
+def with_test(results: Results, site: str, found: int, of: int, rest: int = 80) -> Results:
+    """Replace what a site was judged on: so many of a class, of whom so many were found, beside the rest."""
+    whole = results.evaluation[FEDERATED][ALL]
+    groups = [
+        group.model_copy(update={"records": records, "rest": others, "found": min(found, records)})
+        for group, records, others in zip(whole.by_group, (rest, of), (of, rest), strict=True)
+    ]
+    low, high = proportion_interval(found, of)
+    sensitivity = Estimate(value=found / of, low=low, high=high)
+    changed = whole.model_copy(
+        update={
+            "patients": of + rest,
+            "images": of + rest,
+            "by_group": tuple(groups),
+            "metrics": whole.metrics | {"sensitivity": sensitivity},
+        }
+    )
+    sites = results.evaluation[FEDERATED] | {site: changed}
+    return results.model_copy(update={"evaluation": results.evaluation | {FEDERATED: sites}})
+
+
+def proportion_interval(found: int, of: int) -> tuple[float, float]:
+    """Wilson's interval."""
+    z, p = 1.96, found / of
+    middle, half = p + z * z / (2 * of), z * (p * (1 - p) / of + z * z / (4 * of * of)) ** 0.5
+    return (middle - half) / (1 + z * z / of), (middle + half) / (1 + z * z / of)
+
+
+@pytest.mark.parametrize("public", [False, True], ids=["the card", "model.json of a public release"])
+def test_of_how_few_of_a_class_a_figure_is_follows_from_no_fraction_and_no_interval(
+    results: Results, public: bool
+) -> None:
+    """6 of 7: a fraction of many digits, or one with its interval, is of nobody but seven."""
+    few = with_test(results, ALL, 6, 7)
+    if public:
+        told = make_card(few, None, {}, public=True).judgement
+        assert told is not None
+        assert told.metrics["sensitivity"] == 0.86
+        many = make_card(with_test(results, ALL, 60, 70), None, {}, public=True).judgement
+        assert many is not None
+        assert many.metrics["sensitivity"] == 0.857
+        assert make_card(with_test(results, ALL, 2, 3, rest=6), None, {}, public=True).judgement is None
+        return
+    table = overall(few)
+    assert table is not None
+    (line,) = [one for one in table.splitlines() if one.startswith("| Sensitivity")]
+    assert re.match(r"\| Sensitivity[^|]* \| 0\.86 \|", line)
+    assert " to " not in table
+    possible = {found / of for of in range(2, 40) for found in range(of + 1) if round(found / of, 2) == 0.86}
+    assert len(possible) > 3
+    whole = overall(with_test(results, ALL, 60, 70))
+    assert whole is not None
+    assert re.search(r"Sensitivity[^|]* \| 0\.857 \(0\.76 to 0\.92\)", whole)
+    name = results.hospitals[0].name
+    hospitals = by_hospital(with_test(results, name, 6, 7))
+    assert hospitals is not None
+    (line,) = [one for one in hospitals.splitlines() if one.startswith(f"| {name}")]
+    assert " to " not in line
+
+
+def test_a_small_part_of_the_test_patients_is_not_all_less_the_others(results: Results) -> None:
+    whole = results.evaluation[FEDERATED][ALL]
+    few = whole.model_copy(update={"patients": 4, "images": 4})
+    many = whole.model_copy(update={"patients": 90, "images": 90})
+    for outside, columns in ((many, 3), (few, 1)):
+        sites = {ALL: whole, TRAINED: many, EXTERNAL: outside}
+        table = overall(results.model_copy(update={"evaluation": {FEDERATED: sites}}))
+        assert table is not None
+        assert table.splitlines()[0].count("|") == columns + 2
+
+
+def test_noise_and_epsilon_do_not_tell_how_few_a_hospital_trained_on(results: Results) -> None:
+    """The noise follows from the study file and the number of patients, so that each number has its own."""
+    shown = privacy(with_training(results, (4, 3)))
+    assert shown is not None
+    first, second, *_ = shown.splitlines()[2:]
+    spent = results.hospitals[0].privacy
+    assert spent is not None
+    assert first == f"| {results.hospitals[0].name} | – | {spent.delta:g} | – |"
+    assert "–" not in second
 
 
 def test_the_card_counts_nobodys_images_in_its_alarms(results: Results) -> None:

@@ -70,12 +70,12 @@ class Card(Record):
     temperature: Annotated[float, Field(gt=0)] | None
     """What the log-odds are divided by for a calibrated probability, fitted on the same validation sums; None where
     none could be fitted: probabilities are then the model's own, and said to be uncalibrated."""
-    validation_images: Count
-    """How many images both were chosen on."""
+    validation_images: Count | None
+    """How many images both were chosen on; None where it is not published."""
     privacy: PrivacyClaim | None
     """None without differential privacy: the model may remember patients."""
     judgement: Judgement | None
-    """None where no test patient judged the model."""
+    """None where no test patient judged the model, or too few to be published."""
     unlike: Amount | None = None
     """The distance beyond which an image is unlike those of the training; None where the model does not tell."""
     files: dict[Name, Digest]

@@ -4,7 +4,8 @@ Its sections are those of Mitchell et al. (*Model cards for model reporting*, FA
 applied model card of the Coalition for Health AI adds. What a machine knows stands here as the run has it; what only a
 person can say comes from ``card.toml``, and a question that nobody answered says so.
 
-Numbers of patients below :data:`SMALLEST` are not published, nor others from which they would follow.
+Numbers of patients below :data:`SMALLEST` are not published, nor others from which they would follow: where a class is
+that small on one side, figures have two decimals and no interval, since a fraction and its interval tell of how many.
 """
 
 from __future__ import annotations
@@ -18,11 +19,11 @@ from markdown_it import MarkdownIt
 from markdown_it.renderer import RendererHTML
 from markupsafe import Markup
 
-from wardround_common.metrics.shapes import Estimate
+from wardround_common.metrics.shapes import Estimate, GroupFigures
 from wardround_common.pages.documents import documents
 from wardround_common.results import ALL, DEPLOYED, EXTERNAL, FEDERATED, TRAINED, HospitalRecord, Results, SiteMetrics
 from wardround_common.results.evaluation import UNMOVED
-from wardround_common.results.model_folder import Card
+from wardround_common.results.model_folder import Card, Judgement
 from wardround_common.results.parts import Part
 from wardround_common.study.file import DpSgd
 from wardround_common.study.words import Passage, describe, says_unlike
@@ -38,6 +39,7 @@ FEW = f"fewer than {SMALLEST}"
 FEW_SIDES = " (few)"
 DIGITS = 2
 """Of a hospital's figures: the exact fraction would tell how many patients there were."""
+DIGITS_OF_ALL = 3
 _ADVICE = re.compile(r" Write [a-z_]+ = [^.]*\.")
 _SPECIAL = re.compile(r"([\\`*\[\]<>|~&#!]|(?<![^\W_])_|_(?![^\W_]))")  # within a word an underscore is one
 
@@ -181,7 +183,8 @@ def data(results: Results) -> Raw | None:
     """Show each hospital's training data; None where the coordinator knows none of it.
 
     The images of each class are shown only where none of a hospital's numbers is small: with the sum the small one
-    could be found. The last row is the sum, if no one hospital's small number follows from it.
+    could be found. The last row is the sum, if no one hospital's small number follows from it; of the classes it has
+    all sums or none, since with all images one would follow from the others.
     """
     known = [one for one in results.hospitals if one.train is not None and results.study.trains(one.name)]
     if not known:
@@ -195,7 +198,9 @@ def data(results: Results) -> Raw | None:
         rows.append([one.name, *shown, *("–" if few or small else f"{each:,}" for each in classes)])
     if len(known) > 1:
         columns = zip(zip(*every, strict=True), [*zip(*rows, strict=True)][1:], strict=True)
-        rows.append(["All together", *(_sum_of(values, shown) for values, shown in columns)])
+        patients, images, *classes = (_sum_of(values, shown) for values, shown in columns)
+        hidden = any(each in ("–", FEW) for each in classes)
+        rows.append(["All together", patients, images, *("–" if hidden else each for each in classes)])
     return table(["Hospital", "Training patients", "Images", *(f"“{word}”" for word in words)], rows)
 
 
@@ -221,17 +226,22 @@ def _data_words(results: Results) -> str:
     return f"{trained}: {listing(list(results.trainers))}{outside}."
 
 
-def _shown(estimate: Estimate, digits: int) -> str:
-    around = interval(estimate)
+def _shown(estimate: Estimate, digits: int, *, interval_too: bool = True) -> str:
+    around = interval(estimate) if interval_too else ""
     return number(estimate.value, digits) + (f" ({around})" if around else "")
 
 
 def overall(results: Results) -> Raw | None:
-    """Show every metric on all test patients together, and apart by whether the hospital trained."""
+    """Show every metric on all test patients together, and apart by whether the hospital trained.
+
+    Where one of the two parts is small neither is shown: taken from all, the other would tell it.
+    """
     sites = results.evaluation.get(FEDERATED, {})
     found = [(name, sites[name]) for name in (ALL, TRAINED, EXTERNAL) if name in sites]
     if not found and len(sites) == 1:
         found = list(sites.items())
+    if any(_few(site) for _, site in found):
+        found = found[:1]
     shown = [(name, site) for name, site in found if not _few(site)]
     if not shown:
         return None
@@ -239,7 +249,10 @@ def overall(results: Results) -> Raw | None:
     rows = [
         [
             f"{metric.label}{f' [{unit}]' if (unit := task.unit_of(metric, results.study.task)) else ''}",
-            *(_shown(site.metrics[metric.name], 3) for _, site in shown),
+            *(
+                _shown(site.metrics[metric.name], _digits(site), interval_too=not few_of_a_class(site))
+                for _, site in shown
+            ),
         ]
         for metric in task.metrics
     ]
@@ -248,6 +261,31 @@ def overall(results: Results) -> Raw | None:
 
 def _few(site: SiteMetrics) -> bool:
     return (site.images if site.patients is None else site.patients) < SMALLEST
+
+
+def few_of_a_class(site: SiteMetrics) -> bool:
+    """Tell whether a fraction of one class's records, with its interval, would tell a small number of them."""
+    return any(0 < side < SMALLEST for group in site.by_group for side in (group.records, group.rest or 0))
+
+
+def _is_small(group: GroupFigures) -> bool:
+    return group.records < SMALLEST or 0 < (group.rest or 0) < SMALLEST
+
+
+def _digits(site: SiteMetrics) -> int:
+    return DIGITS if few_of_a_class(site) else DIGITS_OF_ALL
+
+
+def published(site: SiteMetrics) -> Judgement | None:
+    """Return of a site what may be published of it in numbers; None where it has few patients."""
+    if _few(site) or site.images < SMALLEST:
+        return None
+    values = {name: estimate.value for name, estimate in site.metrics.items()}
+    return Judgement(
+        patients=site.patients,
+        images=site.images,
+        metrics={name: None if value is None else round(value, _digits(site)) for name, value in values.items()},
+    )
 
 
 def by_hospital(results: Results) -> Raw | None:
@@ -263,7 +301,8 @@ def by_hospital(results: Results) -> Raw | None:
             rows.append([label, FEW, *("–" for _ in names[1:])])
         else:
             mark = "" if site.enough else FEW_SIDES
-            rows.append([label + mark, *(_shown(site.metrics[each], DIGITS) for each in names)])
+            whole = not few_of_a_class(site)
+            rows.append([label + mark, *(_shown(site.metrics[each], DIGITS, interval_too=whole) for each in names)])
     head = ["Test patients of", *(task.metric(name).label for name in names)]
     return table(head, rows) if rows else None
 
@@ -276,7 +315,7 @@ def by_group(results: Results) -> Raw | None:
         return None
     names = list(whole.by_group[0].figures)
     rows = [
-        [word, *((FEW if group.records < SMALLEST else number(group.figures[name])) for name in names)]
+        [word, *((FEW if _is_small(group) else number(group.figures[name])) for name in names)]
         for word, group in zip(results.study.groups, whole.by_group, strict=True)
     ]
     return table(["", *(task.metric(name).label for name in names)], rows)
@@ -297,7 +336,7 @@ def subgroups(results: Results) -> Raw | None:
             if cell.patients < SMALLEST:
                 rows.append([label, FEW, *("–" for _ in names)])
             else:
-                figures = (_shown(cell.metrics[name], DIGITS) for name in names)
+                figures = (_shown(cell.metrics[name], DIGITS, interval_too=cell.enough) for name in names)
                 shown = "–" if small else f"{cell.patients:,}"
                 rows.append([label + ("" if cell.enough else FEW_SIDES), shown, *figures])
     return table(["", "Test patients", *(task.metric(name).label for name in names)], rows) if rows else None
@@ -349,12 +388,17 @@ def calibration(results: Results, card: Card) -> list[str]:
 
 
 def privacy(results: Results) -> Raw | None:
-    """Show what the study cost the patients of each hospital."""
-    rows = [
-        [one.name, number(one.privacy.epsilon, 2), f"{one.privacy.delta:g}", number(one.privacy.noise_multiplier, 2)]
-        for one in results.hospitals
-        if one.privacy is not None
-    ]
+    """Show what the study cost the patients of each hospital.
+
+    Of few training patients neither epsilon nor noise is shown: with the study file, both tell how many there are.
+    """
+    rows = []
+    for one in results.hospitals:
+        if one.privacy is None:
+            continue
+        hidden = one.train is not None and one.train.patients < SMALLEST
+        shown = [number(one.privacy.epsilon, 2), f"{one.privacy.delta:g}", number(one.privacy.noise_multiplier, 2)]
+        rows.append([one.name, "–", shown[1], "–"] if hidden else [one.name, *shown])
     return table(["Hospital", "ε spent", "δ", "Noise multiplier"], rows) if rows else None
 
 

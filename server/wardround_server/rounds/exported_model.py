@@ -19,7 +19,7 @@ from wardround_common.documents.software_release import KEY, SIGNATURE, SUMS
 from wardround_common.errors import CHECK_FILE, ModelError, StorageError
 from wardround_common.keys.identity import Identity, fingerprint
 from wardround_common.messages.parameters import check_model, vector_digest
-from wardround_common.results import ALL, DEPLOYED, FEDERATED, Results
+from wardround_common.results import ALL, DEPLOYED, FEDERATED, Results, SiteMetrics
 from wardround_common.results.model_folder import (
     CARD,
     MODEL,
@@ -68,7 +68,7 @@ class Release:
     more: Mapping[str, bytes] = field(default_factory=dict)
     """Further files, by name: of a deployed run, who approved it and what it cost."""
     public: bool = False
-    """Leave out report and results, which have every number of patients as it is."""
+    """Leave out report and results, which have every number of patients as it is, and small numbers of the card."""
 
 
 def check_over(run: Path, do: str) -> None:
@@ -117,7 +117,9 @@ def export_model(run: Path, study: Study, out: Path, release: Release = Release(
     for name in (REPORT, RESULTS) if release.public else ():
         del contents[name]
     digests = {name: hashlib.sha256(content).hexdigest() for name, content in sorted(contents.items())}
-    card = make_card(results, state, digests).model_copy(update={"unlike": unlike and unlike.threshold})
+    card = make_card(results, state, digests, public=release.public).model_copy(
+        update={"unlike": unlike and unlike.threshold}
+    )
     _clear(out, release.more)
     for name, content in {**contents, **release.more}.items():
         write_atomically(out / name, content)
@@ -187,12 +189,17 @@ def _clear(out: Path, more: Mapping[str, bytes]) -> None:
                 (out / name).unlink(missing_ok=True)
 
 
-def make_card(results: Results, state: State | None, files: dict[str, str]) -> Card:
-    """Say what must be known of a run's model; without the run's ``state`` no temperature can be fitted."""
+def make_card(results: Results, state: State | None, files: dict[str, str], *, public: bool = False) -> Card:
+    """Say what must be known of a run's model; without the run's ``state`` no temperature can be fitted.
+
+    ``public``: for everybody, so that no small number of patients stands in it, nor figures from which one follows.
+    """
     study, judged = results.study, results.evaluation.get(FEDERATED, {})
     task = task_of(study.task)
     site = judged.get(ALL) or (next(iter(judged.values())) if len(judged) == 1 else None)
     validation: Sums | None = state.chosen.validation if state else None
+    validated = validation.records if validation else 0
+    exact = None if site is None else _judgement(site)
     point = site.threshold if site else task.point(validation, study.evaluation.sensitivity) if validation else None
     return Card(
         name=results.run,
@@ -206,17 +213,16 @@ def make_card(results: Results, state: State | None, files: dict[str, str]) -> C
         rounds=results.kept_rounds or _last(results),
         point=point,
         temperature=task.temperature(validation) if validation else None,
-        validation_images=validation.records if validation else 0,
+        validation_images=None if public and 0 < validated < model_card.SMALLEST else validated,
         privacy=_privacy(results),
-        judgement=None
-        if site is None
-        else Judgement(
-            patients=site.patients,
-            images=site.images,
-            metrics={name: estimate.value for name, estimate in site.metrics.items()},
-        ),
+        judgement=model_card.published(site) if site and public else exact,
         files=files,
     )
+
+
+def _judgement(site: SiteMetrics) -> Judgement:
+    metrics = {name: estimate.value for name, estimate in site.metrics.items()}
+    return Judgement(patients=site.patients, images=site.images, metrics=metrics)
 
 
 def _last(results: Results) -> tuple[int, ...]:

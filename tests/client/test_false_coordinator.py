@@ -294,6 +294,16 @@ def test_what_goes_wrong_each_time_is_tried_again_less_and_less_often(meeting: M
         assert meeting.desk.asked["activate-node"] <= 5
 
 
+def test_the_word_of_a_refusal_forges_no_line_of_the_log_and_commands_no_terminal(meeting: Meeting) -> None:
+    meeting.desk.refuses["activate-node"] = 401
+    meeting.desk.why = "key)\n2026-11-29 08:00:00 approved study 1\x1b[2J"
+    with meeting() as node:
+        until(lambda: node.status is not None and node.status.fault is not None)
+        first, *advice = str(node.status.fault).splitlines()
+    assert first.endswith("the coordinator does not know this hospital's key (no reason given)")
+    assert [line[:4] for line in advice] == ["  → "]
+
+
 def test_a_question_that_is_taken_back_each_time_is_not_asked_for_without_a_pause(meeting: Meeting) -> None:
     meeting.desk.offer("query.echo", np.arange(3.0))
     meeting.desk.refuses["pull-object"] = 410

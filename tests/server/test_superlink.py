@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import importlib.metadata
 import inspect
 import socket
@@ -9,20 +10,24 @@ import sqlite3
 import ssl
 import threading
 import time
-from collections.abc import Iterator
+from base64 import b64encode
+from collections.abc import Awaitable, Callable, Iterator
 from contextlib import ExitStack, closing, contextmanager, suppress
 from dataclasses import dataclass
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
+from cryptography.hazmat.primitives import hashes
+from cryptography.hazmat.primitives.asymmetric import ec
 from flwr.app import Array, ArrayRecord, ConfigRecord, Message, RecordDict
-from flwr.common.constant import SUPERLINK_NODE_ID, Status
+from flwr.common.constant import SUPERLINK_NODE_ID, TIMESTAMP_HEADER, Status
 from flwr.proto import fleet_pb2, message_pb2, node_pb2
 from flwr.server.superlink.linkstate.linkstate import LinkState
 from flwr.server.superlink.linkstate.sql_linkstate import SqlLinkState
+from flwr.supercore.constant import FLEET_HTTP_PUBLIC_KEY_HEADER, FLEET_HTTP_SIGNATURE_HEADER
 from flwr.supercore.date import now
 from flwr.supercore.inflatable.inflatable_utils import inflatable_class_registry
 from flwr.supercore.protobuf.translation import PROTOBUF_REQUEST_TYPES
@@ -44,7 +49,7 @@ from wardround_common.messages.transfers import write_pull, write_push
 from wardround_server.link import link_grid, object_files
 from wardround_server.link.fleet import FLEET, _Upload
 from wardround_server.link.link_grid import LinkGrid
-from wardround_server.link.port import Doorway
+from wardround_server.link.port import Doorway, Refused, _read
 from wardround_server.link.superlink import SuperLink
 from wardround_server.rounds.app import _answer
 
@@ -101,13 +106,33 @@ def reply(node: int, run: int, to: str, source: int | None = None, kind: str = "
     return made
 
 
-def raw(place: Place, content: bytes = b"", within_s: float = 20.0) -> bytes:
-    """Connect with TLS, send some bytes, and give what comes until the connection is closed."""
+def signed_head(wire: Wire, path: str, *more: str) -> bytes:
+    """Return the head of a request that a hospital signed, with lines of its own choice."""
+    stamp = datetime.now(UTC).isoformat()
+    signature = wire._key.sign(stamp.encode(), ec.ECDSA(hashes.SHA256()))
+    signed = {
+        FLEET_HTTP_PUBLIC_KEY_HEADER: b64encode(wire.public_key).decode(),
+        FLEET_HTTP_SIGNATURE_HEADER: b64encode(signature).decode(),
+        TIMESTAMP_HEADER: stamp,
+    }
+    lines = [f"POST {FLEET}{path} HTTP/1.1", "host: x", *more, *(f"{name}: {value}" for name, value in signed.items())]
+    return "\r\n".join([*lines, "", ""]).encode()
+
+
+@contextmanager
+def tls(place: Place, within_s: float = 20.0) -> Iterator[ssl.SSLSocket]:
+    """Connect with TLS."""
     context = ssl.create_default_context(cafile=place.authority.certificate)
     with (
         socket.create_connection(("127.0.0.1", place.port), within_s) as plain,
         context.wrap_socket(plain, server_hostname="127.0.0.1") as connection,
     ):
+        yield connection
+
+
+def raw(place: Place, content: bytes = b"", within_s: float = 20.0) -> bytes:
+    """Send some bytes to the port, and give what comes until the connection is closed."""
+    with tls(place, within_s) as connection:
         connection.sendall(content)
         parts = []
         while part := connection.recv(65536):
@@ -518,6 +543,37 @@ def test_an_oversize_body_is_refused_before_it_is_read(standing: Standing) -> No
         )
         with pytest.raises(NotWantedError, match="message"):
             wire.ask("pull-messages", b"\xff" + request, fleet_pb2.PullMessagesResponse)
+
+
+def test_a_body_in_chunks_is_not_longer_than_its_head_says(standing: Standing) -> None:
+    """Where a head states both, HTTP takes the chunks for the length of the body."""
+    place, sent = standing.place, 0
+    with closing(place.wire("mercy")) as wire:
+        activate(wire)
+        head = signed_head(wire, "push-object", "content-length: 10", "transfer-encoding: chunked")
+    with tls(place) as connection:
+        connection.sendall(head)
+        with suppress(ConnectionError, ssl.SSLError):
+            while sent < 4 * LinkLimits.body_bytes:
+                connection.sendall(b"100000\r\n" + bytes(2**20) + b"\r\n")
+                sent += 2**20
+    assert sent < LinkLimits.body_bytes
+    assert raw(place, head).startswith(b"HTTP/1.1 411")
+
+
+def test_what_comes_of_a_body_is_counted_whatever_its_head_said() -> None:
+    def coming(*parts: bytes) -> Callable[[], Awaitable[dict[str, Any]]]:
+        events = iter([{"type": "http.request", "body": part, "more_body": True} for part in parts])
+
+        async def receive() -> dict[str, Any]:
+            return next(events, {"type": "http.request", "body": b"", "more_body": False})
+
+        return receive
+
+    assert asyncio.run(_read(coming(b"12345", b"67890"), 10)) == [b"12345", b"67890", b""]
+    with pytest.raises(Refused) as refused:
+        asyncio.run(_read(coming(b"12345", b"67890", b"1"), 10))
+    assert (refused.value.status, refused.value.why) == (413, "size")
 
 
 @pytest.mark.slow

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import ssl
 import threading
 import time
@@ -160,7 +161,7 @@ class Wire:
             if heart:
                 heart.hears(response.headers)
             return cast(Proto, answer)
-        raise _refusal(self._address, response, bytes(content[:100]).decode(errors="replace"))
+        raise _refusal(self._address, response, _word(bytes(content[:100])))
 
     def _body(self, response: httpx.Response) -> Content:
         """Read an answer's body, which has neither more bytes nor more time than the limits say."""
@@ -224,6 +225,12 @@ def _spoke_tls(error: BaseException) -> bool:
     while cause is not None and not isinstance(cause, ssl.SSLError):
         cause = cause.__cause__ or cause.__context__
     return cause is not None
+
+
+def _word(content: bytes) -> str:
+    """Read the one word that a coordinator refuses with; whatever else there is would be told in its words."""
+    word = content.decode("ascii", "replace")
+    return word if re.fullmatch(r"[a-z][a-z-]{0,30}", word) else "no reason given"
 
 
 def _refusal(address: str, response: httpx.Response, why: str) -> Exception:

@@ -341,7 +341,7 @@ class Port:
         if path not in self._desk.paths or scope["method"] != "POST":
             raise Refused(404, "path")
         headers = {name.decode("latin-1"): value.decode("latin-1") for name, value in scope["headers"]}
-        if not headers.get("content-length", "").isdecimal():
+        if not headers.get("content-length", "").isdecimal() or "transfer-encoding" in headers:  # which would hold
             raise Refused(411, "length")
         if int(headers["content-length"]) > self.limits.body_bytes:
             raise Refused(413, "size")
@@ -349,7 +349,7 @@ class Port:
         self._acquaint(tuple(scope["client"]), node)
         try:
             async with asyncio.timeout(self.limits.body_s):
-                parts = await _read(receive)
+                parts = await _read(receive, int(headers["content-length"]))
         except TimeoutError:
             raise Refused(408, "slow") from None
         self.bytes_in += sum(map(len, parts))
@@ -372,13 +372,23 @@ class Port:
             raise Refused(500, "bug") from None
 
 
-async def _read(receive: Callable[[], Awaitable[Any]]) -> list[bytes]:
+async def _read(receive: Callable[[], Awaitable[Any]], size: int) -> list[bytes]:
+    """Read a body of ``size`` bytes, as its head states; what comes is counted, whatever frames it.
+
+    Raises:
+        Refused: it ends before, or is longer.
+    """
     parts: list[bytes] = []
+    left = size
     while True:
         event = await receive()
         if event["type"] == "http.disconnect":
             raise Refused(400, "gone")
-        parts.append(event.get("body", b""))
+        part = event.get("body", b"")
+        left -= len(part)
+        if left < 0:
+            raise Refused(413, "size")
+        parts.append(part)
         if not event.get("more_body"):
             return parts
 

@@ -6,6 +6,7 @@ is told by its files.
 
 from __future__ import annotations
 
+from contextlib import suppress
 from pathlib import Path
 from typing import Literal
 
@@ -48,7 +49,15 @@ def claim(folder: Path, owner: Owner) -> None:
     """
     check_owner(folder, owner)
     if not (folder / MARK).exists():
+        _let_nobody_else_in(folder)
         write_atomically(folder / MARK, f"{owner}\n".encode(), private=True)
+
+
+def _let_nobody_else_in(folder: Path) -> None:
+    """Close an empty folder that somebody made for us to other users; one that holds files is as its owner wants it."""
+    with suppress(OSError):  # it is not there yet, or belongs to another user, as a volume may
+        if not any(folder.iterdir()):
+            folder.chmod(0o700)
 
 
 def _owner(folder: Path) -> str | None:

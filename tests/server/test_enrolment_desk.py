@@ -51,12 +51,27 @@ def test_private_keys_are_for_their_owner_only(folder: CoordinatorFolder) -> Non
     assert stat.S_IMODE(folder.path.stat().st_mode) == 0o700
 
 
-@pytest.mark.parametrize("name", ["identity.pem", "authority.key"])
+@pytest.mark.parametrize("name", ["identity.pem", "authority.key", "server.pem"])
 def test_a_private_key_that_others_may_read_is_not_used(folder: CoordinatorFolder, name: str) -> None:
     (folder.path / name).chmod(0o640)
+    used = {"identity.pem": folder.identity, "authority.key": folder.authority, "server.pem": folder.certificate}
     with pytest.raises(StorageError, match="other users can read ") as caught:
-        folder.identity() if name == "identity.pem" else folder.authority()
+        used[name]()
     assert "chmod 600" in caught.value.do
+
+
+def test_an_empty_folder_that_others_may_look_into_is_closed_to_them_and_one_in_use_stays_as_it_is(
+    tmp_path: Path,
+) -> None:
+    """Models lie in it, which without differential privacy may remember patients, as files that others may read."""
+    for name, mode in (("empty", 0o700), ("in use", 0o755)):
+        made = CoordinatorFolder(tmp_path / name)
+        made.path.mkdir(mode=0o755)
+        made.path.chmod(0o755)
+        if name == "in use":
+            (made.path / "notes.txt").write_text("of somebody's")
+        begin(made, ["fl.example.org"], 9093, NOW)
+        assert stat.S_IMODE(made.path.stat().st_mode) == mode
 
 
 def test_a_coordinator_is_not_made_over_another(folder: CoordinatorFolder) -> None:

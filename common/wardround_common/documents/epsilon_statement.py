@@ -1,7 +1,8 @@
 """What a hospital states that a study cost its patients: one number from its ledger, signed, for anyone who asks.
 
-It names no patient and no number of patients. A signature says that the hospital's ledger came to this number, not that
-the ledger is complete: the head binds the hospital to the entries that it had when it signed (docs/ledger.md).
+It names no patient and states no number of patients, though under local trust epsilon depends on it. A signature says
+that the hospital's ledger came to this number, not that the ledger is complete: the head binds the hospital to the
+entries that it had when it signed (docs/ledger.md).
 """
 
 from __future__ import annotations

@@ -198,9 +198,10 @@ def data(results: Results) -> Raw | None:
         rows.append([one.name, *shown, *("–" if few or small else f"{each:,}" for each in classes)])
     if len(known) > 1:
         columns = zip(zip(*every, strict=True), [*zip(*rows, strict=True)][1:], strict=True)
-        patients, images, *classes = (_sum_of(values, shown) for values, shown in columns)
-        hidden = any(each in ("–", FEW) for each in classes)
-        rows.append(["All together", patients, images, *("–" if hidden else each for each in classes)])
+        whole, *sums = (_sum_of(values, shown) for values, shown in columns)
+        of_all, of_classes = sums[0], sums[1:]
+        hidden = any(each in ("–", FEW) for each in of_classes)
+        rows.append(["All together", whole, of_all, *("–" if hidden else each for each in of_classes)])
     return table(["Hospital", "Training patients", "Images", *(f"“{word}”" for word in words)], rows)
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import shutil
 from collections.abc import Mapping
+from contextlib import suppress
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
@@ -21,6 +22,7 @@ from wardround_common.keys.certificates import Authority, check_authority, read_
 from wardround_common.keys.identity import Identity, fingerprint
 from wardround_common.keys.key_files import LARGEST_FILE_BYTES, Words, read_identity_key, read_p256_key
 from wardround_common.shell.settings_file import read_settings
+from wardround_common.storage import read_private
 from wardround_common.study.roster import HospitalName
 
 UNSENT = ".release-"
@@ -215,11 +217,13 @@ class CoordinatorFolder:
         return self._certificate(self.ca_certificate)
 
     def certificate(self) -> x509.Certificate:
-        """Read the server's certificate.
+        """Read the server's certificate, in whose file its private key is too.
 
         Raises:
-            StorageError: it cannot be used.
+            StorageError: it cannot be used, or others may read it.
         """
+        with suppress(OSError):  # of which more is said below
+            read_private(self.server_certificate, "the server's private key", 1)
         return self._certificate(self.server_certificate)
 
     def enrolled(self) -> list[Enrolled]:

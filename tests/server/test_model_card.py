@@ -87,6 +87,10 @@ def test_a_card_says_whose_figures_these_are_what_was_not_private_and_how_equal_
     said = markdown(results, calibrated, CardWords(), [ONNX], None)
     assert f"Calibration error on all test patients: {together.value('calibration_error'):.3f}." in said
     assert f"Brier score on all test patients: {together.value('brier'):.3f}." in said
+    told = "and the sums of features of the validation images in `unlike.json`; and whatever was tried"
+    knows = make_card(results, None, {}).model_copy(update={"unlike": 1.5})
+    assert told in " ".join(markdown(results, knows, CardWords(), [ONNX], None).split())
+    assert "unlike.json" not in text
 
 
 def test_what_people_state_stands_in_the_card_as_text_and_never_as_markup(results: Results) -> None:

@@ -1,7 +1,7 @@
 """What a hospital contributes to a study: images, patients and labels of each class, shown before it approves.
 
-The hospital keeps what it said with each approval, to tell a change the next time. Counts only, for its own people:
-nothing of it leaves the hospital.
+The hospital keeps what it said with each approval, to tell a change the next time, and where it only evaluates, to
+answer with no other data. Counts and digests only, for its own people: nothing of it leaves the hospital.
 """
 
 from __future__ import annotations
@@ -206,7 +206,8 @@ def _read(path: Path) -> _File:
         raise StorageError(
             "the record of what this hospital contributed to earlier studies cannot be read",
             where=str(path),
-            do="Restore it, or remove it: the next approval then has nothing to compare with.",
+            do="Restore it, or remove it: the next approval then has nothing to compare with, and a study in which "
+            "this hospital only evaluates must be approved again.",
         ) from None
 
 

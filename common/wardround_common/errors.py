@@ -3,6 +3,7 @@
 ::
 
     WardroundError
+    ├── ArgumentError     a function was called with a wrong argument       exit 2
     ├── StudyError        the study file is wrong                           exit 3
     │   └── PluginError   a plug-in is not the approved one, or misbehaves      exit 3
     ├── DataError         a hospital's images or labels cannot be used      exit 4
@@ -60,6 +61,13 @@ class WardroundError(Exception):
     def __str__(self) -> str:
         text = f"{self.where}: {self.what}" if self.where else self.what
         return f"{text}\n  → {self.do}" if self.do else text
+
+
+class ArgumentError(WardroundError, TypeError):
+    """A function of the package was called with an argument of a kind that it does not take."""
+
+    exit_code = 2
+    kind = "argument"
 
 
 class StudyError(WardroundError):

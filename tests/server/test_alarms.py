@@ -25,7 +25,7 @@ from wardround_common.study.template import study_text
 from wardround_common.tasks.segmentation import Segmentation
 from wardround_server.report import summary
 from wardround_server.report.alarms import alarms
-from wardround_server.report.story import story
+from wardround_server.report.story import story, verdict
 from wardround_server.report.tables import quality
 from wardround_server.report.write import render
 from wardround_server.service.runs import Runs
@@ -121,6 +121,14 @@ def test_a_class_that_hospitals_figures_are_without_is_named_with_them() -> None
     assert "Not in the figures of north and south, with fewer than 5 on either side there: “malignant”; the" in found
     other = quality.said_of_means(results(north=one, south=sums((20, 0, 0), (0, 20, 0), (0, 0, 9))))
     assert "Not in the figures of north, with fewer than 5 on either side there: “malignant”." in other
+
+
+def test_the_first_line_names_the_class_that_its_mean_is_without() -> None:
+    few, enough = sums((20, 0, 0), (0, 20, 0), (0, 0, 3)), sums((20, 0, 0), (0, 20, 0), (0, 0, 9))
+    nowhere = dict(verdict(results(north=few, south=few)))["Good?"]
+    assert nowhere.endswith("; without “malignant”, which too few test patients have at any hospital")
+    assert "; not at every hospital with “malignant”" in dict(verdict(results(north=few, south=enough)))["Good?"]
+    assert "malignant" not in dict(verdict(results(north=enough, south=enough)))["Good?"]
 
 
 def test_the_area_under_the_drawn_curve_is_the_auroc_beside_it_where_a_class_is_rare() -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import inspect
 import shutil
 import subprocess
 import sys
@@ -15,7 +16,7 @@ import tomli_w
 from test_run import model, phantom_study, run
 
 import wardround
-from wardround_common.errors import DataError, StorageError, StudyError
+from wardround_common.errors import ArgumentError, DataError, StorageError, StudyError
 from wardround_common.study.file import parse_study, sections_of_keys
 from wardround_common.study.template import study_text
 from wardround_server.report.example import example
@@ -47,6 +48,81 @@ def test_importing_it_imports_nothing_that_takes_time() -> None:
     code = "import sys, wardround; print({'numpy', 'pydantic', 'torch', 'rich'} & {*sys.modules})"
     done = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=True)
     assert done.stdout.strip() == "set()"
+
+
+CALLS: dict[str, tuple[Any, ...]] = {
+    "simulate": ("study.toml", "hospitals"),
+    "pool": ("images",),
+    "sweep": ("study.toml", "hospitals"),
+    "plan": ("study.toml", [100]),
+    "compare": (["run"],),
+    "export": ("run",),
+    "scan": ("folder",),
+    "predict": ("model", "images"),
+}
+"""Each function of the package with arguments of the right kinds."""
+
+
+class Odd:
+    """What no function takes."""
+
+
+@pytest.mark.parametrize("name", CALLS)
+def test_an_argument_of_another_kind_is_refused_by_its_name_and_never_shown(
+    name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    function = getattr(wardround, name)
+    for place, parameter in enumerate(inspect.signature(function).parameters.values()):
+        if "Any" in str(parameter.annotation) and "Mapping" not in str(parameter.annotation):
+            continue
+        for wrong in (Odd(), b"secret", 2.5, [Odd()], "secret\0"):
+            given = list(CALLS[name])
+            if place < len(given):
+                given[place] = wrong
+            named = {} if place < len(given) else {parameter.name: wrong}
+            if isinstance(wrong, list) and parameter.name == "hospitals":
+                continue  # a name for several kinds, which hospitals are read by
+            with pytest.raises(ArgumentError, match=f"{parameter.name} must be ") as refused:
+                function(*given, **named)
+            assert "secret" not in str(refused.value)
+    assert not [*tmp_path.iterdir()]
+
+
+def test_what_a_wrong_argument_must_be_is_said() -> None:
+    with pytest.raises(ArgumentError) as nothing:
+        wardround.plan(None, [3])  # type: ignore[arg-type]  # that is wrong
+    assert str(nothing.value).startswith("plan(): study must be a Study or a path or text; it is None\n  → ")
+    with pytest.raises(ArgumentError, match="patients must be a list, each a whole number; it is a list of float and"):
+        wardround.plan("study.toml", [2.5, "a"])  # type: ignore[list-item]  # that is wrong
+    with pytest.raises(ArgumentError, match="allow must be a list, each text; it is another text"):
+        wardround.scan("folder", allow="identity")
+    with pytest.raises(ArgumentError, match="engine must be 'in-process' or 'flower'"):
+        wardround.simulate("study.toml", "hospitals", engine="ray")  # type: ignore[arg-type]  # that is wrong
+    with pytest.raises(ArgumentError, match="privacy must be 'dp-sgd' or 'distributed' or 'none'"):
+        wardround.Study.new("mine", privacy="dp")  # type: ignore[arg-type]  # that is wrong
+    with pytest.raises(TypeError):  # Python's own, for who catches that
+        wardround.Study.read(3)  # type: ignore[arg-type]  # that is wrong
+    with pytest.raises(ArgumentError, match="partition must be text"):
+        wardround.simulate(phantom_study(), wardround.Pool("images", 2, 3), progress=False)  # type: ignore[arg-type]
+
+
+def test_arguments_of_the_right_kinds_reach_the_function(tmp_path: Path) -> None:
+    with pytest.raises(StudyError, match="fewer than two"):
+        wardround.compare([np.str_(tmp_path)])
+    with pytest.raises(StorageError, match="no run here"):
+        wardround.compare((tmp_path / "a", str(tmp_path / "b")))
+    with pytest.raises(StudyError, match="nothing to plan for"):
+        wardround.plan(phantom_study(), np.array([0]))  # type: ignore[arg-type]  # an array of whole numbers
+
+
+def test_a_key_or_a_step_of_another_kind_is_said_in_words() -> None:
+    study = phantom_study()
+    with pytest.raises(StudyError, match="key is a int, not text"):
+        study.but({3: 1})  # type: ignore[dict-item]  # that is wrong
+    for steps in (3, [3], np.zeros(3)):
+        with pytest.raises(StudyError, match="steps"):
+            study.but(steps=steps)
 
 
 @pytest.mark.slow
@@ -132,9 +208,13 @@ def test_a_study_of_keywords_is_that_of_the_usual_file_with_these_values() -> No
         (lambda of: wardround.sweep([], "x"), "nothing to sweep"),
         (lambda of: wardround.sweep(of, "x", {"training.rounds": []}), "no values to try"),
         (lambda of: wardround.sweep(of, "x", {"training.rounds": 3}), "no values to try"),
-        (lambda of: wardround.compare("runs"), "fewer than two runs"),
+        (lambda of: wardround.compare("runs"), "runs must be a list"),
+        (lambda of: wardround.compare(["runs"]), "fewer than two runs"),
         (lambda of: wardround.simulate(of, {"a": 3, "b": 4, "c": 5}, workers=1, progress=False), "cannot be a int"),
-        (lambda of: wardround.simulate(of, 5, workers=1, progress=False), "hospitals cannot be a int"),
+        (
+            lambda of: wardround.simulate(of, 5, workers=1, progress=False),
+            "hospitals must be a path or text or a Pool or a mapping or None; it is a int",
+        ),
         (lambda of: wardround.simulate(of, ".", workers=0, progress=False), "0 workers are not enough"),
     ],
 )
@@ -154,7 +234,6 @@ def test_numbers_of_numpy_are_numbers() -> None:
         ({"rounds": 0}, "it must be at least 1"),
         ({"network": "alexnet"}, "wavelets"),
         ({"task": "tracking"}, "no task 'tracking'"),
-        ({"privacy": "dp"}, "no privacy 'dp'"),
         ({"epsilon": -1.0, "rounds": "x"}, "rounds"),
     ],
 )

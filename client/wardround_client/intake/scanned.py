@@ -15,6 +15,7 @@ from wardround_client.intake.patients import check_confirmed
 from wardround_client.intake.scan_report import render, shown
 from wardround_client.intake.scan_summary import Summary, counts, identified, summarise
 from wardround_client.state.state_folder import default_state
+from wardround_common.arguments import checked
 from wardround_common.errors import DataError, LabelError
 from wardround_common.refusals import MEANINGS
 from wardround_common.storage import write_atomically
@@ -50,6 +51,7 @@ class Scan:
         return f"<table>{rows}</table>{error}"
 
 
+@checked
 def scan(
     folder: Path | str,
     *,

@@ -22,6 +22,7 @@ from wardround_client.prediction.written import Objects, write_files
 from wardround_client.tasks.contract import Case
 from wardround_client.training.devices import choose
 from wardround_client.volumes import Refused
+from wardround_common.arguments import checked
 from wardround_common.errors import DataError, ImageRefused
 from wardround_common.results.frames import frame
 
@@ -91,6 +92,7 @@ class Predictions:
         return frame(self.rows())
 
 
+@checked
 def predict(
     model: Path | str,
     inputs: Path | str | Sequence[Path | str],

@@ -9,6 +9,7 @@ from os import PathLike
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from wardround_common.arguments import checked
 from wardround_common.errors import CHECK_FILE, StorageError, StudyError
 from wardround_common.metrics.shapes import Estimate
 from wardround_common.results.frames import frame
@@ -138,6 +139,7 @@ class Comparison:
         return f"<table>{''.join(f'<tr>{line}</tr>' for line in lines)}</table>{notes}"
 
 
+@checked
 def compare(runs: Sequence[PathLike[str] | str]) -> Comparison:
     """Compare two or more finished runs: settings that differ, headline metrics with intervals, epsilon, time.
 

@@ -36,6 +36,7 @@ from pydantic import (
     model_validator,
 )
 
+from wardround_common.arguments import checked
 from wardround_common.errors import RoundError, StudyError
 from wardround_common.one_form import one_form
 from wardround_common.plugins.names import is_plugin, package_of
@@ -1335,6 +1336,7 @@ class Study(Section):
         return hashlib.sha256(DOMAIN + self.canonical()).hexdigest()
 
     @classmethod
+    @checked
     def read(cls, file: Path | str, settings: Mapping[str, Any] | None = None) -> Study:
         """Read a study file; all its faults are reported together.
 
@@ -1346,6 +1348,7 @@ class Study(Section):
         return read_study(Path(file), settings)
 
     @classmethod
+    @checked
     def new(
         cls,
         name: str = "my-study",
@@ -1364,10 +1367,12 @@ class Study(Section):
                 two sections share a key, so that sections need not be named.
 
         Raises:
+            ArgumentError: there is no such ``privacy``.
             StudyError: a key is not known, or a value is wrong; all faults are reported together.
         """
         return _study(_tables_of(name, task, privacy, keys), where=f"study {name}"[:80], do=_NO_FILE)
 
+    @checked
     def but(self, settings: Mapping[str, Any] | None = None, **keys: Any) -> Study:
         """Return the study with other values, and so with another digest.
 
@@ -1554,8 +1559,6 @@ def _tables_of(name: str, task: str, privacy: str, keys: Mapping[str, Any]) -> d
         let_task_in({"task": {"name": task}, "plugin": [plugin_here(package_of(task))]})
     if task not in TASKS:
         raise StudyError(f"there is no task {task!r}", where=where, do=f"Write {' or '.join(map(repr, TASKS))}.")
-    if privacy not in ("dp-sgd", "distributed", "none"):
-        raise StudyError(f"there is no privacy {privacy!r}", where=where, do="Write 'dp-sgd', 'distributed' or 'none'.")
     settings = {f"{_section_of(key, where)}.{key}": _plain(value) for key, value in keys.items()}
     own = {"task": {"dims": 3}} if settings.get("task.dims") == 3 else {}
     text = study_text("a", task=task, dp=privacy != "none", distributed=privacy == "distributed", own=own)
@@ -1567,7 +1570,7 @@ def _tables_of(name: str, task: str, privacy: str, keys: Mapping[str, Any]) -> d
             training.pop(key, None)
     if "personal" in keys and keys["personal"] is not None and "keep" not in keys:
         settings["evaluation.keep"] = "last"
-    if "optimiser" in keys and keys["optimiser"] != training["optimiser"]:
+    if "optimiser" in keys and str(keys["optimiser"]) != training["optimiser"]:
         training.pop("momentum", None)
     put(tables, settings, where)
     return pinned(tables)
@@ -1582,7 +1585,7 @@ def pinned(tables: dict[str, Any]) -> dict[str, Any]:
     keys = (("task", "name"), ("model", "network"), ("training", "strategy"), ("tracking", "sink"))
     names = [tables.get(section, {}).get(key) for section, key in keys]
     steps = tables.get("data", {}).get("steps")
-    names += [one.get("step") for one in steps or () if isinstance(one, dict)]
+    names += [one.get("step") for one in (steps if isinstance(steps, list) else ()) if isinstance(one, dict)]
     used = sorted({package_of(name) for name in names if isinstance(name, str) and is_plugin(name)})
     there = {one.get("package"): one for one in tables.get("plugin", ()) if isinstance(one, dict)}
     listed = [there.get(package) or plugin_here(package).model_dump() for package in used]

@@ -98,9 +98,15 @@ def put(tables: dict[str, Any], settings: Mapping[str, Any], where: str) -> None
     """Put settings into the tables of a study file, each by its key with dots.
 
     Raises:
-        StudyError: what stands before a dot is not a section.
+        StudyError: a key is not text, or what stands before a dot is not a section.
     """
     for key, value in settings.items():
+        if not isinstance(key, str):
+            raise StudyError(
+                f"a setting's key is a {type(key).__name__}, not text",
+                where=where,
+                do="Write it like 'training.rounds'.",
+            )
         *sections, last = key.split(".")
         table = tables
         for section in sections:

@@ -16,6 +16,7 @@ from wardround_server.report.tables.quality import (
     fell_where_left_out,
     mean_over_hospitals,
     mean_where_not_trained,
+    not_in_figures,
     said_of_means,
 )
 from wardround_server.report.tables.subgroups import said_of_worst
@@ -57,6 +58,8 @@ def verdict(results: Results) -> list[tuple[str, str]]:
         if best and mean is not None:
             better = first.goodness(mean) > first.goodness(best[1])
             good += f", {'better than' if better else 'no better than'} any hospital alone ({number(best[1])})"
+        if mean is not None:
+            good += _without(results)
     private = isinstance(results.study.privacy, DpSgd)
     spent = most_spent(results)
     safe = "without differential privacy: it may remember patients"
@@ -74,6 +77,15 @@ def verdict(results: Results) -> list[tuple[str, str]]:
     if alarms(results):
         good, now = f"{good}; but see the alarm", "do not use it before you have read the alarm"
     return [("Good?", good), ("Safe?", safe), ("Now", now)]
+
+
+def _without(results: Results) -> str:
+    """Name the groups that the mean over hospitals says nothing of, or not for every hospital; nothing if all count."""
+    lacking = not_in_figures(results, results.trainers)
+    nowhere = [f"“{word}”" for word, _, anywhere in lacking if not anywhere]
+    somewhere = [f"“{word}”" for word, _, anywhere in lacking if anywhere]
+    said = f"; without {listing(nowhere)}, which too few test patients have at any hospital" if nowhere else ""
+    return said + (f"; not at every hospital with {listing(somewhere)}" if somewhere else "")
 
 
 def key_numbers(results: Results) -> list[KeyNumber]:

@@ -8,6 +8,7 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 
 from wardround_client.prediction.own_model import write_own_model
+from wardround_common.arguments import checked
 from wardround_common.errors import StorageError, StudyError
 from wardround_common.keys.release_key import read_release_key
 from wardround_common.results import Results
@@ -36,6 +37,7 @@ class Exported:
         return said_of_release(self.folder)
 
 
+@checked
 def export(
     run: PathLike[str] | str,
     out: Path | str | None = None,

@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from wardround_common.arguments import checked
 from wardround_common.errors import StorageError
 from wardround_common.results import ALL, FEDERATED, HospitalRecord, RoundRecord, SiteMetrics
 from wardround_common.results import Results as Record
@@ -29,6 +30,7 @@ class Results:
     folder: Path
 
     @classmethod
+    @checked
     def read(cls, folder: Path | str) -> Results:
         """Read the results of a run from its folder.
 
@@ -76,6 +78,7 @@ class Results:
         """The weights of the model."""
         return self.folder / "model.safetensors"
 
+    @checked
     def site(self, model: str = FEDERATED, site: str = ALL) -> SiteMetrics:
         """Return how a model does on a site's test patients: a hospital's, or those of all.
 
@@ -93,6 +96,7 @@ class Results:
             )
         return found
 
+    @checked
     def value(self, metric: str | None = None, *, model: str = FEDERATED, site: str = ALL) -> float | None:
         """Return a metric, by default the task's headline; None where these patients do not define it.
 

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass
-from os import PathLike
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from wardround_common.arguments import checked
 from wardround_common.errors import DataError
 from wardround_common.one_form import one_form
 
@@ -33,6 +33,7 @@ class Pool:
     """``iid``, ``dirichlet:ALPHA`` or ``by:KEYWORD`` (``partition.cut``)."""
 
 
+@checked
 def pool(images: Path | str | Any, split: int | None = None, partition: str = "iid") -> Pool:
     """Return hospitals that are cut from one folder of images, by patient, for ``simulate`` and ``sweep``.
 
@@ -87,6 +88,7 @@ def sites_of(hospitals: Hospitals | None, reading: Reading, folder: Path) -> Cal
 
     check_switches(reading.allow, reading.label_attribute, reading.confirm_patients)
     if isinstance(hospitals, Pool):
+        pool(hospitals.images, hospitals.split, hospitals.partition)  # one that was made by its class is checked too
         check_partition(hospitals.partition, hospitals.split)
 
     def sites(study: Study) -> tuple[Site, ...]:
@@ -102,17 +104,12 @@ def sites_of(hospitals: Hospitals | None, reading: Reading, folder: Path) -> Cal
         )
 
         def source_of(data: Any, name: str) -> Source:
-            return places.source(Path(data)) if isinstance(data, Path | str) else _kept(data, study, name, kept)
+            return places.source(_folder(data)) if isinstance(data, Path | str) else _kept(data, study, name, kept)
 
         kept = (folder if reading.state is None else Path(reading.state)) / ARRAYS
         if isinstance(hospitals, Mapping):
             named = sorted(_named(hospitals).items())
             return tuple(Site(name, (source_of(data, name),)) for name, data in named)
-        if not isinstance(hospitals, Pool | PathLike | str):
-            raise DataError(
-                f"hospitals cannot be a {type(hospitals).__name__}",
-                do="Give a folder with a sub-folder of each, a mapping of names to data, or pool(...).",
-            )
         if not isinstance(hospitals, Pool):
             return sites_in(Path(hospitals), places, study.groups)
         from wardround_simulation.partition import cut
@@ -120,6 +117,11 @@ def sites_of(hospitals: Hospitals | None, reading: Reading, folder: Path) -> Cal
         return cut(source_of(hospitals.images, "the pool"), study, hospitals.partition, hospitals.split)
 
     return sites
+
+
+@checked
+def _folder(images: Path | str) -> Path:
+    return Path(images)
 
 
 def _kept(data: Any, study: Study, name: str, folder: Path) -> Source:

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from wardround_client import networks
 from wardround_client.training.rehearsal import rehearse
+from wardround_common.arguments import checked
 from wardround_common.errors import StudyError
 from wardround_common.results.frames import frame
 from wardround_common.study.file import DistributedDpSgd, Study
@@ -66,6 +67,7 @@ def _cells(row: Sequence[str]) -> str:
     return "".join(f"<td>{cell}</td>" for cell in row)
 
 
+@checked
 def plan(
     study: Study | Path | str,
     patients: Sequence[int],

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
 from wardround_client.training.devices import CPU, choose, describe
+from wardround_common.arguments import checked
 from wardround_simulation.door.participants import Hospitals, Pool, Reading, sites_of
 
 if TYPE_CHECKING:  # torch takes two seconds to import: an error in the study comes without it
@@ -27,6 +28,7 @@ if TYPE_CHECKING:  # torch takes two seconds to import: an error in the study co
 Engine = Literal["in-process", "flower"]
 
 
+@checked
 def simulate(
     study: Study | Path | str,
     hospitals: Hospitals | None,
@@ -51,7 +53,7 @@ def simulate(
     start: Path | str | None = None,
     ledgers: Path | str | None = None,
     weights: Path | str | None = None,
-    progress: bool | Show = True,
+    progress: bool | Callable[[Progress], None] = True,
 ) -> Results:
     """Simulate a federation on this machine, with the code that hospitals and coordinator run.
 

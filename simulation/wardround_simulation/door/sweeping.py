@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from wardround_client.training.devices import choose
+from wardround_common.arguments import checked
 from wardround_common.errors import StudyError
 from wardround_common.results.frames import frame
 from wardround_common.study.file import Study
@@ -81,6 +82,7 @@ def _several(key: str, values: Any) -> tuple[Any, ...]:
     return several
 
 
+@checked
 def sweep(
     studies: Study | Path | str | Sequence[Study | Path | str],
     hospitals: Hospitals | None,
@@ -134,7 +136,8 @@ def sweep(
     )
     folder = Path("runs") / f"sweep-{trials[0].study.study.name}" if out is None else Path(out)
     reading = Reading(labels, label_attribute, allow, confirm_patients, state)
-    cut = sites_of(hospitals, reading, folder.with_name(f"{folder.name}-data"))
+    whole = folder.resolve()  # the folder that one is in, "", has no name of its own
+    cut = sites_of(hospitals, reading, whole.parent / f"{whole.name}-data")
     chosen = choose(device)
     if note := sweeps.privacy_note(trials):
         tell(f"! {note}")

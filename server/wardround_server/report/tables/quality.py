@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Container, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Sequence
 
 from wardround_common.metrics import Estimate
 from wardround_common.metrics.recalibration import FEW_PATIENTS, LEAST_PATIENTS
@@ -58,7 +58,7 @@ def said_of_means(results: Results) -> str:
         said.append(f"No hospital has {LEAST_RECORDS} test records on either side: means over hospitals say little.")
     whole = sites.get(ALL)
     task = task_of(results.study.task)
-    if whole and len(whole.by_group) >= max(task.fewest_groups, 2) and whole.by_group[0].rest is not None:
+    if whole and _has_sides(results):
         rare = [word for word, group in zip(results.study.groups, whole.by_group, strict=True) if not group.enough]
         if rare and len(rare) < len(whole.by_group):
             words = listing([f"“{word}”" for word in rare])
@@ -66,20 +66,36 @@ def said_of_means(results: Results) -> str:
                 " on either side" if task.apart else ""
             )
             said.append(f"Not in the means over {task.group_words[1]}, with {few_of_them}: {words}.")
-        said += _said_where_few(results, {name: sites[name] for name in there if sites[name].enough}, set(rare))
+        for word, few, anywhere in not_in_figures(results, (*results.trainers, *results.external)):
+            if word not in rare:
+                more = "" if anywhere else "; the mean over hospitals says nothing of it, all test patients together do"
+                said.append(
+                    f"Not in the figures of {listing(few)}, with fewer than {LEAST_RECORDS} on either side there: "
+                    f"“{word}”{more}."
+                )
     return " ".join(said)
 
 
-def _said_where_few(results: Results, sites: Mapping[str, SiteMetrics], rare: Container[str]) -> Iterator[str]:
-    """Say of each group that is not rare as a whole which hospitals' figures are without it."""
-    for at, word in enumerate(results.study.groups):
-        few = [name for name, site in sites.items() if site.by_group and not site.by_group[at].enough]
-        if few and word not in rare:
-            more = "; the mean over hospitals says nothing of it, all test patients together do"
-            yield (
-                f"Not in the figures of {listing(few)}, with fewer than {LEAST_RECORDS} on either side there: "
-                f"“{word}”{more if len(few) == len(sites) else ''}."
-            )
+def not_in_figures(results: Results, hospitals: Sequence[str]) -> list[tuple[str, list[str], bool]]:
+    """Return each group that some hospitals' figures are without: it, these, whether the others' figures have it.
+
+    Hospitals that no mean counts are left out; there is none where figures are not means over groups.
+    """
+    sites = results.evaluation.get(FEDERATED, {})
+    there = [name for name in hospitals if name in sites and sites[name].enough]
+    found = []
+    for at, word in enumerate(results.study.groups if _has_sides(results) else ()):
+        few = [name for name in there if sites[name].by_group and not sites[name].by_group[at].enough]
+        if few:
+            found.append((word, few, len(few) < len(there)))
+    return found
+
+
+def _has_sides(results: Results) -> bool:
+    """Whether figures are means over groups, each of which has records on either side or not."""
+    whole = results.evaluation.get(FEDERATED, {}).get(ALL)
+    fewest = max(task_of(results.study.task).fewest_groups, 2)
+    return whole is not None and len(whole.by_group) >= fewest and whole.by_group[0].rest is not None
 
 
 def by_group(results: Results) -> Table | None:

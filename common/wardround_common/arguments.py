@@ -82,8 +82,8 @@ def _kinds(node: ast.expr, names: Mapping[str, Any]) -> list[_Kind]:
 def _subscripted(name: str, inner: ast.expr, names: Mapping[str, Any]) -> _Kind:
     if name == "Literal":
         allowed = ast.literal_eval(inner)
-        words = allowed if isinstance(allowed, tuple) else (allowed,)
-        return _Kind(" or ".join(map(repr, words)), lambda value: isinstance(value, str) and value in words)
+        texts = allowed if isinstance(allowed, tuple) else (allowed,)
+        return _Kind(" or ".join(map(repr, texts)), lambda value: isinstance(value, str) and value in texts)
     if name == "PathLike":
         return _PLAIN["Path"]
     if name == "Callable":

@@ -44,8 +44,12 @@ MEANINGS: dict[str, tuple[str, str]] = {
     "frames-missing": ("fewer frames than the file states", "copy or export again"),
     "pixel-layout": ("attributes contradict the pixel layout", "export again"),
     "pixel-values": (
-        "values beyond any measurement, or attributes that misstate them",
+        "no values, or such beyond any measurement, or attributes that misstate them",
         "export again, or correct the attribute",
+    ),
+    "pixel-distances": (
+        "distances between pixels that nothing is measured at",
+        "correct PixelSpacing, or the NIfTI's affine, or export again",
     ),
     "window": ("a window that cannot be applied", "use a study that scales by percentiles or range"),
     "no-orientation": ("NIfTI files that do not say where they lie", "convert again with a tool that says so"),

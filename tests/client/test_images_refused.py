@@ -190,6 +190,46 @@ def test_values_beyond_those_that_are_computed_with_are_refused_where_they_are_s
         nifti_of(tmp_path / "n.nii").values(0)
 
 
+def test_an_image_without_any_number_is_refused_and_not_read_as_black(tmp_path: Path) -> None:
+    empty = np.full(RAMP.shape, np.nan)
+    empty[0, 0] = np.inf
+    save(doubles(empty), tmp_path / "dicom")
+    nibabel.save(nibabel.Nifti1Image(np.stack([empty, empty], -1), np.diag([2, 2, 2, 1.0])), tmp_path / "n.nii")
+    Pillow.fromarray(empty.astype(np.float32)).save(tmp_path / "a.tif")
+    for name in ("dicom", "n.nii", "a.tif"):
+        found = read_record(tmp_path, name).read
+        assert isinstance(found, Refusal), name
+        assert (found.reason, "is a number" in found.detail) == ("pixel-values", True), name
+        assert reason_of(tmp_path / name) == "pixel-values", name
+    with pytest.raises(ImageRefused, match="is a number"):
+        nifti_of(tmp_path / "n.nii").values(0)
+
+
+@pytest.mark.parametrize("apart", [1e-9, 1e9, -0.5])
+@pytest.mark.parametrize("word", ["PixelSpacing", "ImagerPixelSpacing", "NominalScannedPixelSpacing"])
+def test_distances_that_nothing_is_measured_at_are_refused(tmp_path: Path, apart: float, word: str) -> None:
+    save(tiny(**{word: [0.5, apart]}), tmp_path / "a")
+    found = read_record(tmp_path, "a").read
+    assert isinstance(found, Refusal)
+    assert found.reason == reason_of(tmp_path / "a") == "pixel-distances"
+    assert f"{apart:.3g} mm" in found.detail
+
+
+@pytest.mark.parametrize("apart", [1e-9, 1e9])
+def test_so_are_those_of_a_nifti_and_of_its_series(tmp_path: Path, apart: float) -> None:
+    nibabel.save(nibabel.Nifti1Image(np.stack([RAMP, RAMP], -1), np.diag([2, 2, apart, 1.0])), tmp_path / "n.nii")
+    assert reason_of(tmp_path / "n.nii") == "pixel-distances"
+    with pytest.raises(ImageRefused, match="between its values"):
+        nifti_of(tmp_path / "n.nii")
+
+
+def test_a_distance_of_zero_states_none(tmp_path: Path) -> None:
+    save(tiny(PixelSpacing=[0, 0]), tmp_path / "a")
+    assert read_image(tmp_path / "a").spacing_mm is None
+    save(tiny(PixelSpacing=[0, 0], ImagerPixelSpacing=[0.2, 0.2]), tmp_path / "b")
+    assert read_image(tmp_path / "b").spacing_mm == (0.2, 0.2)
+
+
 def test_no_number_and_declared_padding_of_any_size_are_no_values(tmp_path: Path) -> None:
     lowest, odd = -np.finfo(np.float64).max, RAMP.astype(np.float64) + 5
     odd[0, 0], odd[0, 1], odd[2, 3] = lowest, np.nan, np.inf

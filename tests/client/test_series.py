@@ -258,6 +258,7 @@ REFUSED = {
     "no-position": lambda: slices(ImagePositionPatient=None),
     "no-spacing": lambda: slices(PixelSpacing=None),
     "bad-orientation": lambda: slices(ImageOrientationPatient=[1, 0, 0, 0.5, 1, 0]),
+    "pixel-distances": lambda: slices(PixelSpacing=[1e-9, 1e-9]),
     "no-slice-spacing": lambda: slices(1, SliceThickness=None),
     "colour": lambda: slices(PhotometricInterpretation="RGB", SamplesPerPixel=3),
     "no-series": lambda: slices(1, SeriesInstanceUID=None),

@@ -12,7 +12,7 @@ from wardround_client.images.dicom import Stored, parse, refusing, stored_pixels
 from wardround_client.images.formats.registry import format_of
 from wardround_client.images.frames import spacing_of
 from wardround_client.images.image import Image
-from wardround_client.images.intensity import check_values, colour, grey
+from wardround_client.images.intensity import check_image, colour, grey
 from wardround_client.images.meaning import Colour, Grey, Meaning, Values, meaning_of
 from wardround_client.images.source import read_bytes
 
@@ -48,7 +48,9 @@ def read_with_header(path: Path, *, voi: bool = False) -> tuple[Image, FileDatas
     with refusing("unreadable", "the attributes of the image contradict each other", where=where):
         meaning = meaning_of(dataset, photometric, where=where)
         several = frames_of(dataset) > 1
-        image = Image(dicom_pixels(meaning, stored, several=several, voi=voi, where=where), spacing_of(dataset))
+        image = Image(
+            dicom_pixels(meaning, stored, several=several, voi=voi, where=where), spacing_of(dataset, where=where)
+        )
         return image, dataset
 
 
@@ -71,7 +73,7 @@ def plain_pixels(stored: Stored, *, colour: bool, voi: bool, where: str) -> Valu
     Raises:
         ImageRefused: ``pixel-values``.
     """
-    check_values(stored, where=where)
+    check_image(stored, where=where)
     return _channels_first(finite(_stretched(stored) if voi else stored), has_channels=colour)
 
 

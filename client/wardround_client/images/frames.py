@@ -9,6 +9,7 @@ from pydicom import Dataset
 from pydicom.tag import BaseTag
 
 from wardround_client.images.attributes import elements_of, frames_of, items_of, numbers, tag
+from wardround_client.images.distances import check_distances
 
 PER_FRAME, _SHARED = tag("PerFrameFunctionalGroupsSequence"), tag("SharedFunctionalGroupsSequence")
 _MEASURES, _PLANE, _POSITION = tag("PixelMeasuresSequence"), tag("PlanePositionSequence"), tag("ImagePositionPatient")
@@ -30,25 +31,32 @@ def varies(dataset: Dataset, sequence: BaseTag) -> bool:
     return any(sequence in elements_of(item) for item in items_of(dataset, PER_FRAME))
 
 
-def spacing_of(dataset: Dataset) -> tuple[float, ...] | None:
+def spacing_of(dataset: Dataset, *, where: str) -> tuple[float, ...] | None:
     """Measure the distance between pixels in mm: (row, column), or (slice, row, column) for several frames.
 
     In a projection the spacing is that of the detector, divided by the magnification where the file states one. The
     slice distance is that between frame positions; SpacingBetweenSlices and then SliceThickness stand in for it.
+    A distance of zero states none.
+
+    Raises:
+        ImageRefused: ``pixel-distances``: one is negative, or nothing is measured at it.
     """
     measures = group(dataset, _MEASURES, 0)
-    plane = _numbers(measures, _SPACING, 2)
-    if plane is None and (detector := _numbers(dataset, _DETECTOR, 2)) is not None:
+    plane = _distances(measures, _SPACING, where=where)
+    if plane is None and (detector := _distances(dataset, _DETECTOR, where=where)) is not None:
         magnification = _numbers(dataset, _MAGNIFICATION, 1) or (1.0,)
         plane = tuple(value / magnification[0] for value in detector)
-    plane = plane or _numbers(dataset, _SCANNED, 2)
+    plane = plane or _distances(dataset, _SCANNED, where=where)
     if plane is None or frames_of(dataset) == 1:
         return plane
     between = _between_frames(dataset)
     for holder in (measures, dataset):
         for which in _BETWEEN:
             between = between or _numbers(holder, which, 1)
-    return (*between, *plane) if between else None
+    if between is None:
+        return None
+    check_distances(between, where=where)
+    return (*between, *plane)
 
 
 def _between_frames(dataset: Dataset) -> tuple[float, ...] | None:
@@ -66,9 +74,17 @@ def _position(dataset: Dataset, frame: int) -> tuple[float, ...]:
         return ()
 
 
-def _numbers(dataset: Dataset, which: BaseTag, count: int) -> tuple[float, ...] | None:
+def _distances(dataset: Dataset, which: BaseTag, *, where: str) -> tuple[float, ...] | None:
+    found = _numbers(dataset, which, 2, above=-math.inf)
+    if found is None or 0 in found:
+        return None
+    check_distances(found, where=where)
+    return found
+
+
+def _numbers(dataset: Dataset, which: BaseTag, count: int, *, above: float = 0.0) -> tuple[float, ...] | None:
     try:
         found = numbers(dataset, which)
     except ValueError:
         return None
-    return found if len(found) == count and all(number > 0 for number in found) else None
+    return found if len(found) == count and all(number > above for number in found) else None

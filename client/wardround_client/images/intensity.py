@@ -52,12 +52,33 @@ def check_values(
         )
 
 
+def check_image(stored: Stored, *, where: str) -> None:
+    """Refuse an image as :func:`check_values` and :func:`check_any` do.
+
+    Raises:
+        ImageRefused: ``pixel-values``.
+    """
+    check_values(stored, where=where)
+    check_any(stored, where=where)
+
+
+def check_any(stored: Stored, *, where: str) -> None:
+    """Refuse an image without any value that is a number: it was read as black.
+
+    Raises:
+        ImageRefused: ``pixel-values``.
+    """
+    if stored.dtype.kind == "f" and not np.isfinite(stored).any():
+        raise ImageRefused("pixel-values", f"none of its {stored.size:,} values is a number", where=where)
+
+
 def check_grey(meaning: Grey, stored: Stored, *, several: bool, where: str) -> None:
     """Check the values of a grey image as :func:`check_values` does, once they are rescaled.
 
     Raises:
         ImageRefused: ``pixel-values``.
     """
+    check_any(stored, where=where)
     frames = stored if several else stored[None]
     for number, frame in enumerate(meaning.frames):
         if isinstance(frame.modality, Rescale):

@@ -42,7 +42,7 @@ from wardround_client.images.dicom import (
 from wardround_client.images.formats.contract import Plain
 from wardround_client.images.formats.registry import format_of
 from wardround_client.images.frames import spacing_of
-from wardround_client.images.intensity import check_grey, check_values
+from wardround_client.images.intensity import check_grey, check_image
 from wardround_client.images.meaning import Grey, Meaning, meaning_of
 from wardround_client.images.sop_class import other_object, sop_class_of
 from wardround_client.images.source import PREAMBLE, read_bytes
@@ -53,7 +53,7 @@ from wardround_client.intake.kept_pixels import Keeper, Kept, keep_in_place
 from wardround_client.intake.patients import by_itself
 from wardround_common.errors import DataError, ImageRefused
 
-READER = f"13 pydicom {pydicom_version}"
+READER = f"14 pydicom {pydicom_version}"
 """The version of all that decides a record; an index made by another one is read again."""
 
 
@@ -132,7 +132,7 @@ def _read(folder: Path, file: str, *, codecs: bool, keeper: Keeper | None) -> Re
     data = read_bytes(folder / file, peek=None if codecs else _refuse_codecs)
     if form := format_of(data, where=file):
         plain = form.read(data, file)
-        check_values(plain.stored, where=file)
+        check_image(plain.stored, where=file)
         kept = keeper.keep(plain.stored, None) if keeper and plain.frames == 1 else None
         return Record(_plain_instance(file, plain, len(data)), dict(plain.findings), kept)
     dataset = parse(data, where=file)
@@ -207,7 +207,7 @@ def _dicom_instance(file: str, dataset: FileDataset, stored: Stored, size_bytes:
         rows=integer(dataset, ROWS) or 0,
         columns=integer(dataset, COLUMNS) or 0,
         frames=frames_of(dataset),
-        spacing_mm=spacing_of(dataset),
+        spacing_mm=spacing_of(dataset, where=file),
         size_bytes=size_bytes,
         pixel_digest=_digest(stored),
         likeness=likeness(stored),

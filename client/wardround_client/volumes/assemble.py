@@ -13,6 +13,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from wardround_client.images.distances import check_distances
 from wardround_client.volumes.geometry import Floats, Geometry
 from wardround_common.errors import ImageRefused
 
@@ -61,7 +62,7 @@ def stack(slices: Sequence[Slice], *, stated_mm: float | None, thickness_mm: flo
     Raises:
         ImageRefused: ``no-position``, ``no-spacing``, ``mixed-sizes``, ``mixed-spacing``, ``mixed-orientations``,
             ``bad-orientation``, ``two-at-one-place``, ``missing-slice``, ``uneven-spacing``, ``tilted``,
-            ``shifted-slices`` or ``no-slice-spacing``.
+            ``shifted-slices``, ``no-slice-spacing`` or ``pixel-distances``.
     """
     positions, spacing = _common(slices, where=where)
     down, along_row = _directions(slices, where=where)
@@ -86,6 +87,7 @@ def stack(slices: Sequence[Slice], *, stated_mm: float | None, thickness_mm: flo
                 f"SpacingBetweenSlices says {stated_mm:g} mm and the positions lie {step:g} mm apart: "
                 "the positions were trusted",
             )
+    check_distances((step, *spacing), where=where)
     affine = np.column_stack([normal * step, down * spacing[0], along_row * spacing[1], positions[order[0]]])
     shape = (len(slices), *slices[0].size)
     return Stack(Geometry.of(affine, shape, where=where), tuple(int(number) for number in order), notes)

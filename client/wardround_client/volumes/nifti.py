@@ -15,6 +15,7 @@ import nibabel
 import numpy as np
 
 from wardround_client.images.dicom import refusing
+from wardround_client.images.distances import check_distances
 from wardround_client.images.formats.nifti import inflate
 from wardround_client.images.intensity import check_values
 from wardround_client.images.meaning import Values
@@ -103,7 +104,9 @@ class NiftiVolume:
         for number in range(self.geometry.shape[0]):
             values = self.scaled(number)
             least = min(least, np.min(values, initial=np.inf, where=np.isfinite(values)))
-        return least if np.isfinite(least) else np.float32(0)
+        if not np.isfinite(least):
+            raise ImageRefused("pixel-values", "none of its values is a number", where=str(self.file.path))
+        return least
 
 
 @dataclass(frozen=True, slots=True)
@@ -134,8 +137,8 @@ def nifti_of(path: Path) -> NiftiVolume:
     Raises:
         ImageRefused: ``not-an-image``, ``unreadable``, ``truncated``, ``too-large``, ``shape`` if it holds other than
             one grey volume, ``no-orientation`` if it states no form, ``affines-contradict`` if it states two,
-            ``singular-affine``, ``tilted``, ``pixel-layout`` if its values begin within its header, or
-            ``pixel-values`` if its scaling can be read in two ways.
+            ``singular-affine``, ``pixel-distances``, ``tilted``, ``pixel-layout`` if its values begin within its
+            header, or ``pixel-values`` if its scaling can be read in two ways.
     """
     where = str(path)
     file = Stamp.of(path)
@@ -168,6 +171,7 @@ def nifti_of(path: Path) -> NiftiVolume:
 def _stored_geometry(ras: Floats, shape: tuple[int, int, int], *, where: str) -> Geometry:
     lps = np.diag([-1.0, -1.0, 1.0, 1.0]) @ ras
     geometry = Geometry.of(lps[:, [2, 1, 0, 3]], shape[::-1], where=where)
+    check_distances(geometry.spacing_mm, where=where)
     if geometry.skew > _MOST_SKEW:
         raise ImageRefused(
             "tilted",

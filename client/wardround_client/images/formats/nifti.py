@@ -11,6 +11,7 @@ import nibabel
 import numpy as np
 
 from wardround_client.images.dicom import Stored, refusing
+from wardround_client.images.distances import check_distances
 from wardround_client.images.formats.contract import Format, Plain
 from wardround_client.images.nifti_header import form_of, header_of, scaling_of, shape_of, starts_of
 from wardround_client.images.source import LARGEST_FILE_BYTES, check_pixel_count
@@ -31,7 +32,7 @@ def nifti_volume(data: bytes, *, where: str) -> tuple[Stored, tuple[float, ...],
     Raises:
         ImageRefused: ``unreadable``, ``truncated``, ``too-large``, ``too-many-pixels``, ``shape`` if it holds other
             than one volume, ``pixel-layout`` if its values begin within its header, or ``no-orientation``,
-            ``affines-contradict`` or ``pixel-values`` if readers differ on it.
+            ``affines-contradict`` or ``pixel-values`` if readers differ on it, or ``pixel-distances``.
     """
     with refusing("unreadable", "the NIfTI file cannot be read", where=where):
         if data[:2] == b"\x1f\x8b":
@@ -53,6 +54,7 @@ def nifti_volume(data: bytes, *, where: str) -> tuple[Stored, tuple[float, ...],
         named = bool(bytes(header["db_name"]).strip(b"\0 ")) if "db_name" in header else False
         named = named or any(extension.get_code() == DICOM_EXTENSION for extension in volume.header.extensions)
         distances = tuple(float(value) for value in spacing[::-1])
+        check_distances(distances, where=where)
         return (lying[0], distances[1:], named) if len(lying) == 1 else (lying, distances, named)
 
 

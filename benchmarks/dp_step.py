@@ -318,11 +318,21 @@ def main(only: list[str], *, alone: bool, in_forms: bool, by_compiler: bool) -> 
         report("dp_step", figures, meanings(), stays)
 
 
-if __name__ == "__main__":
+def options(given: list[str] | None = None) -> argparse.Namespace:
+    """Read what is to be measured; a network that a form of the measurement does not take is refused."""
     parser = argparse.ArgumentParser(description="What a private step costs over the plain step.")
     parser.add_argument("only", nargs="*", choices=[*CASES, "memory", []], help="what to measure; all if left out")
     parser.add_argument("--alone", action="store_true", help="without Opacus' engines")
     parser.add_argument("--forms", action="store_true", help="time channels_last and bfloat16, and write no figures")
     parser.add_argument("--compiled", action="store_true", help="time torch.compile at 32 px, and write no figures")
-    given = parser.parse_args()
+    found = parser.parse_args(given)
+    if found.compiled and found.only:
+        parser.error("--compiled is of small-cnn at 32 px alone: name no network with it")
+    if found.forms and "memory" in found.only:
+        parser.error("--forms takes no memory: name networks with it")
+    return found
+
+
+if __name__ == "__main__":
+    given = options()
     main(given.only, alone=given.alone, in_forms=given.forms, by_compiler=given.compiled)

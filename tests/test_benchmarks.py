@@ -225,6 +225,17 @@ def test_the_loop_over_arrays_takes_the_clipped_steps_that_autograd_takes(medici
     assert noisy.std(0) == pytest.approx(np.full((2, 3), spread), rel=0.05)
 
 
+@pytest.mark.parametrize("given", [["resnet18", "--compiled"], ["memory", "--forms"]])
+def test_a_network_that_would_not_be_measured_is_refused(
+    medicine: ModuleType, given: list[str], capsys: pytest.CaptureFixture[str]
+) -> None:
+    step = importlib.import_module("dp_step")
+    with pytest.raises(SystemExit, match="2"):
+        step.options(given)
+    assert f"{given[1]} " in capsys.readouterr().err.splitlines()[-1]
+    assert step.options(["resnet18", "--forms"]).only == ["resnet18"]
+
+
 def test_an_exponent_is_the_power_that_a_curve_grows_with(medicine: ModuleType) -> None:
     growth = importlib.import_module("growth")
     figures = {f"images_{size}_s": 3e-4 * size**1.5 for size in growth.SIZES["images"]}

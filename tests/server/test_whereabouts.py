@@ -49,6 +49,29 @@ def test_each_step_of_a_question_is_told_apart_with_its_time() -> None:
     assert known.of("mercy", OTHER) is None  # a proposal is no work
 
 
+def test_a_receipt_that_comes_after_the_answer_begins_no_work() -> None:
+    known = Whereabouts(lambda: 1.0)
+
+    def word() -> str:
+        doing = known.of("mercy", STUDY)
+        return doing.word if doing else ""
+
+    known(told("out", "train"))
+    known(told("in", "train"))
+    assert word() == "waiting"
+    known(told("delivered", "train"))
+    assert word() == "waiting"
+    known(told("out", "train", number=2))
+    known(told("delivered", "train", number=1))  # of the round before
+    assert word() == "asked"
+    known(told("delivered", "train", number=2))
+    assert word() == "training"
+    known(told("in", "train", number=2))
+    known(told("out", "train", number=2))  # what it answered was lost
+    known(told("delivered", "train", number=2))
+    assert word() == "training"
+
+
 def test_two_studies_and_two_hospitals_stand_apart_and_a_failure_that_names_no_study_ends_the_work() -> None:
     known = Whereabouts(lambda: 1.0)
     for study in (STUDY, OTHER):

@@ -44,6 +44,8 @@ class Doing:
     since: float
     """Seconds since 1970."""
     round: int | None = None
+    kind: str = ""
+    """Of the question that is worked on."""
 
     def shown(self) -> HospitalDoing:
         """Return it as the status shows it."""
@@ -56,6 +58,8 @@ class Whereabouts:
 
     wall: Callable[[], float] = time.time
     _doing: dict[tuple[str, str], Doing] = field(default_factory=dict)
+    _answered: set[tuple[str, str, str, int | None]] = field(default_factory=set)
+    """Hospital, study, kind and round of the last questions of each kind that were answered."""
     _lock: threading.Lock = field(default_factory=threading.Lock)
 
     def __call__(self, passage: Passage) -> None:
@@ -65,14 +69,18 @@ class Whereabouts:
         word = {"out": "asked", "delivered": AT_WORK.get(passage.kind), "in": "waiting"}.get(passage.way)
         if word is None:
             return
+        question = passage.peer, passage.study, passage.kind, passage.round
         with self._lock:
             if passage.way == "in":  # an answer that is a failure names no study
-                asked = [key for key, doing in self._doing.items() if key[0] == passage.peer and doing.word != "asked"]
-                for key in asked:
-                    if passage.study in ("", key[1]) and self._doing[key].word != "waiting":
-                        self._doing[key] = Doing(word, self.wall(), self._doing[key].round)
-            else:
-                self._doing[passage.peer, passage.study] = Doing(word, self.wall(), passage.round)
+                if passage.study:
+                    self._answered = {one for one in self._answered if one[:3] != question[:3]} | {question}
+                for key, doing in self._doing.items():
+                    begun = doing.word != "asked" or (*key, doing.kind, doing.round) == question
+                    if key[0] == passage.peer and passage.study in ("", key[1]) and begun and doing.word != "waiting":
+                        self._doing[key] = Doing(word, self.wall(), doing.round)
+            elif passage.way == "out" or question not in self._answered:  # a receipt may come after the answer
+                self._answered.discard(question)
+                self._doing[passage.peer, passage.study] = Doing(word, self.wall(), passage.round, passage.kind)
 
     def of(self, hospital: str, study: str, sending_since: float | None = None) -> Doing | None:
         """Say what a hospital does in the study of this digest; None if nothing was seen of it.

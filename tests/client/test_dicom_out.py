@@ -296,7 +296,7 @@ def test_what_is_no_dicom_or_has_no_frame_of_reference_cannot_be_written_back(ca
 
 
 def classified(folder: Path, **stated: Any) -> tuple[Case, Answer]:
-    image = tiny(np.arange(400, dtype=np.uint16).reshape(20, 20), Modality="DX", **COMPLETE, **stated)
+    image = tiny(np.arange(400, dtype=np.uint16).reshape(20, 20), **{"Modality": "DX", **COMPLETE, **stated})
     path = save(image, folder / "one.dcm")
     asking = LOCAL_TASKS["classification"].asking
     assert asking is not None
@@ -368,6 +368,45 @@ def test_a_class_and_its_probabilities_are_a_report_of_the_image(card: Card, tmp
     assert [*said.values()] == pytest.approx([0.2689, 0.7311], abs=1e-3)
     assert len({one.name.value for one in group.get_measurements()}) == 2
     assert group.finding_type.meaning == "finding"
+
+
+@pytest.mark.parametrize(
+    ("charsets", "name"),
+    [
+        (["", "ISO 2022 IR 87"], "Yamada^Tarou=山田^太郎=やまだ^たろう"),
+        (["", "ISO 2022 IR 149"], "Hong^Gildong=洪^吉洞=홍^길동"),
+        ("ISO_IR 144", "Люкceмбypг"),
+    ],
+    ids=["japanese", "korean", "cyrillic"],
+)
+def test_a_patients_name_in_any_character_set_of_dicom_stands_in_report_and_picture(
+    charsets: Any, name: str, card: Card, tmp_path: Path
+) -> None:
+    """highdicom refuses a first character set that is empty, as PS3.3 C.12.1.1.2 has it for Japanese and Korean."""
+    case, answer = classified(tmp_path, SpecificCharacterSet=charsets, PatientName=name)
+    sources = sources_of(case)
+    (picture,) = captures_of(drawn_of(case, answer, card), sources, card, "Pictures of made")
+    for made in (report_of(answer, sources, card, None), picture):
+        assert str(dcmread(BytesIO(content_of(made))).PatientName) == name
+
+
+def test_dates_of_before_dicom_are_written_as_today_and_what_is_no_date_is_named(card: Card, tmp_path: Path) -> None:
+    old = {"StudyDate": "2020.01.31", "StudyTime": "12:30:59.5", "PatientBirthDate": "1950.12.01"}
+    case, answer = classified(tmp_path, **old)
+    report = report_of(answer, sources_of(case), card, None)
+    assert (report.StudyDate, report.StudyTime, report.PatientBirthDate) == ("20200131", "123059.5", "19501201")
+    case, _ = classified(tmp_path, StudyDate="31 Jan")
+    with pytest.raises(ImageRefused, match="its StudyDate is not written as DICOM"):
+        sources_of(case)
+
+
+@pytest.mark.parametrize("word", ["StudyInstanceUID", "SOPInstanceUID"])
+def test_an_image_that_names_no_study_or_instance_is_told_so_and_not_that_it_is_no_dicom(
+    word: str, tmp_path: Path
+) -> None:
+    case, _ = classified(tmp_path, **{word: None})
+    with pytest.raises(ImageRefused, match=f"it states no {word}"):
+        sources_of(case)
 
 
 def drawn_of(case: Case, answer: Answer, card: Card) -> list[Picture]:

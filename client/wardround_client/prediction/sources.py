@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 import re
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from copy import deepcopy
 from dataclasses import dataclass, field
 from io import BytesIO
@@ -15,6 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 from pydicom import Dataset, dcmread
 from pydicom.multival import MultiValue
+from pydicom.valuerep import DA, TM
 
 from wardround_client.images.dicom import quiet, refusing
 from wardround_client.tasks.contract import Case
@@ -54,6 +55,12 @@ _SQUARE = 1e-3
 _TOWARDS = (("L", "R"), ("P", "A"), ("H", "F"))
 """The letters of the patient's axes, each in its own direction and against it."""
 _LETTERS = re.compile("[APRLHF]{1,3}")
+_WHEN: dict[str, tuple[re.Pattern[str], Callable[[str], object]]] = {
+    "StudyDate": (re.compile(r"^(\d{4})\.(\d\d)\.(\d\d)$"), DA),
+    "PatientBirthDate": (re.compile(r"^(\d{4})\.(\d\d)\.(\d\d)$"), DA),
+    "StudyTime": (re.compile(r"^(\d\d):(\d\d):(\d\d(?:\.\d+)?)$"), TM),
+}
+"""The form that dates and times had before DICOM (PS3.5 6.2), which some images still have, and what checks today's."""
 Floats = NDArray[np.float64]
 _METHODS = ("DeidentificationMethod", "DeidentificationMethodCodeSequence")
 
@@ -164,8 +171,8 @@ def sources_of(case: Case) -> Sources:
     """Read the attributes of the images that a case is made of; of an examination, those of its first series.
 
     Raises:
-        ImageRefused: ``not-dicom``: there is no study to which an object could belong; ``no-frame-of-reference``;
-            ``several-files`` of many frames each.
+        ImageRefused: ``not-dicom`` or ``no-study``: there is no study to which an object could belong; ``unreadable``;
+            ``no-frame-of-reference``; ``several-files`` of many frames each.
     """
     if not case.series:
         return Sources((_attributes(case.files[0]),))
@@ -191,14 +198,42 @@ def sources_of(case: Case) -> Sources:
 
 
 def _attributes(path: Path) -> Dataset:
+    """Read the attributes of an image as highdicom takes them: texts in UTF-8, dates and times in the form of today."""
     what, do = "the file is not DICOM, so that there is no study to write back to", "Leave out --dicom."
     with refusing("not-dicom", what, where=str(path), do=do):
         header = dcmread(path, stop_before_pixels=True)
-    if not header.get("StudyInstanceUID") or not header.get("SOPInstanceUID"):
-        raise _not_dicom()
+    for word in ("StudyInstanceUID", "SOPInstanceUID"):
+        if not header.get(word):
+            raise ImageRefused(
+                "no-study",
+                f"it states no {word}, so that there is no study to write back to",
+                where=str(path),
+                do="Export it from the archive again, or leave out --dicom.",
+            )
     for word in _MAY_BE_EMPTY:
         if word not in header:
             setattr(header, word, "")
+    for word, (pattern, check) in _WHEN.items():
+        stated = str(header[word].value or "")
+        try:
+            check(written := pattern.sub(r"\1\2\3", stated))
+        except ValueError:
+            raise ImageRefused(
+                "unreadable",
+                f"its {word} is not written as DICOM writes it",
+                where=str(path),
+                do="Correct it in the archive, or leave out --dicom.",
+            ) from None
+        if written != stated:
+            setattr(header, word, written)
+    if "SpecificCharacterSet" in header:  # highdicom knows no code extensions, as Japanese and Korean names have
+        with refusing("unreadable", "its texts are not of the character set that it states", where=str(path), do=do):
+            header.decode()
+            for element in header.iterall():
+                if element.VR == "PN" and element.value:  # else it keeps the bytes of the other character set
+                    several = element.value if isinstance(element.value, MultiValue) else [element.value]
+                    element.value = [str(name) for name in several]
+            header.SpecificCharacterSet = _UTF_8
     return header
 
 
@@ -225,7 +260,8 @@ def carried(made: Dataset, sources: Sources, equipment: Equipment) -> Dataset:
         if value:
             made.pop(word, None)  # highdicom may share an element with the image that it is of
             setattr(made, word, value)
-    if any(element.VR in _IN_ANY_LETTERS and not _ascii(element.value) for element in made.iterall()):
+    in_utf_8 = made.get("SpecificCharacterSet") == _UTF_8
+    if not in_utf_8 and any(e.VR in _IN_ANY_LETTERS and not _ascii(e.value) for e in made.iterall()):
         made.decode()
         made.SpecificCharacterSet = _UTF_8  # else letters that the images' character set lacks become question marks
     return made

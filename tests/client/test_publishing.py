@@ -7,7 +7,6 @@ import importlib.util
 import json
 import subprocess
 import sys
-from importlib import resources
 from pathlib import Path
 from typing import Any
 
@@ -31,7 +30,6 @@ from wardround_client.publishing.around_network import cases_in
 from wardround_client.publishing.bundle import metadata
 from wardround_client.publishing.checking import largest_difference
 from wardround_client.publishing.forms import bundle_of, write_bundle, write_onnx
-from wardround_client.volumes.nifti import nifti_of
 from wardround_common.documents.software_release import names_in
 from wardround_common.errors import ModelError
 from wardround_common.results.model_folder import Card, Judgement
@@ -97,22 +95,6 @@ def volume(path: Path, seed: int, shape: tuple[int, int, int] = (20, 24, 6)) -> 
     image.header.set_sform(image.affine, code=1)
     nibabel.save(image, path)
     return path
-
-
-@pytest.mark.slow
-def test_where_monai_takes_another_place_of_a_nifti_the_bundles_readme_says_so(tmp_path: Path) -> None:
-    from monai.transforms import LoadImage
-
-    template, scanner = np.diag([3.0, 3, 3, 1]), np.diag([1.0, 2, 2, 1])
-    image = nibabel.Nifti1Image(np.arange(24, dtype=np.int16).reshape(2, 3, 4), scanner)
-    image.set_sform(template, code=4)
-    image.set_qform(scanner, code=1)
-    nibabel.save(image, tmp_path / "a.nii")
-    assert np.array_equal(LoadImage(image_only=True)(str(tmp_path / "a.nii")).affine, template)
-    assert nifti_of(tmp_path / "a.nii").geometry.spacing_mm == (2, 2, 1)
-    readme = resources.files("wardround_client.publishing").joinpath("bundle_readme.md").read_text("utf-8")
-    assert "they take its sform" in readme
-    assert "Wardround the scanner's" in readme
 
 
 @pytest.mark.slow

@@ -51,7 +51,7 @@ def drawn(model: Model, count: int, seed: int, words: Sequence[str] = ()) -> Ite
     kinds = _kinds(section, words)
     use_threads(model.study)
     device = next(network.parameters()).device
-    means, side = means_of(section).to(device), model.study.data.square
+    means, side = means_of(section, device), model.study.data.square
     for start in range(0, count, TOGETHER):
         numbers = range(start, start + TOGETHER)  # always as many: how many are computed together changes roundings
         chance = np.stack([insecure_stream(seed, "image", number).uniform(section.latent) for number in numbers])

@@ -49,7 +49,8 @@ class Slices(nn.Module):
         each = images.transpose(1, 2).reshape(records * count, channels, *space)  # a record's images in a row
         said = self.encoder(each).view(records, count, self.outputs)
         through = count - len(NEXT)
-        weights = torch.tensor((*WEIGHTS, *[-ALIKE / through] * through), dtype=said.dtype, device=said.device)
+        parts = [*((one, 1) for one in WEIGHTS), (-ALIKE / through, through)]
+        weights = torch.cat([said.new_full((length,), part) for part, length in parts])  # none of it comes from the CPU
         together: torch.Tensor = (said * weights[:, None]).sum(1) + self.place(SPREAD * (far - 0.5))
         return together
 

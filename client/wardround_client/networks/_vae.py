@@ -72,9 +72,9 @@ class VariationalAutoEncoder(nn.Module):
         return self.to_pixels(_resized(maps, size)).sigmoid()  # type: ignore[no-any-return]
 
 
-def class_means(classes: int, latent: int) -> torch.Tensor:
+def class_means(classes: int, latent: int, device: torch.device | None = None) -> torch.Tensor:
     """Return the mean of the latent numbers of each class (classes, latent); of a single class, zeros."""
-    return APART * torch.eye(classes, latent) if classes > 1 else torch.zeros(1, latent)
+    return APART * torch.eye(classes, latent, device=device) if classes > 1 else torch.zeros(1, latent, device=device)
 
 
 def _resized(maps: torch.Tensor, size: tuple[int, int]) -> torch.Tensor:

@@ -120,8 +120,8 @@ def _brightest(images: torch.Tensor) -> torch.Tensor:
     found = []
     for scale in (1, 2, 3):
         values = functional.avg_pool2d(images, 2**scale).flatten(1).sort(dim=1, descending=True).values
-        found.append(values[:, [0, *(values.shape[1] // part for part in BRIGHTEST)]])
-    return torch.cat(found, dim=1)
+        found += [values[:, place] for place in (0, *(values.shape[1] // part for part in BRIGHTEST))]
+    return torch.stack(found, dim=1)  # a list of places would be copied to a card, which would be waited for
 
 
 def _of_unit_length(group: torch.Tensor) -> torch.Tensor:

@@ -22,6 +22,8 @@ NARROWEST = 0.5
 """Of a heat map's standard deviation, which is a sixth of a box's side, in pixels."""
 FOCUS, FAR = 2, 4
 """The exponents alpha and beta of the focal loss (equation 1)."""
+TOGETHER = 10
+"""Boxes of a record that are laid out at a time: a card is asked for few operations, and they fit its memory."""
 
 
 def box_loss(outputs: torch.Tensor, boxes: torch.Tensor) -> torch.Tensor:
@@ -54,32 +56,38 @@ def maps_of(
     heat = boxes.new_zeros(records, classes, height, width)
     centres = torch.zeros_like(heat)
     goal, weight = boxes.new_zeros(records, 4, height, width), boxes.new_zeros(records, height, width)
-    used = (boxes[..., CLASS] >= 0).any(0)  # most records have few of the boxes that there is room for
-    for top, left, bottom, right, of_class in (each.unbind(-1) for each in boxes[:, used].unbind(1)):
-        down, across = bottom - top, right - left  # each (records,)
+    if boxes.device.type == "cpu":  # a card would be waited for
+        boxes = boxes[:, (boxes[..., CLASS] >= 0).any(0)]  # most records have few of the boxes that there is room for
+    for some in boxes.split(TOGETHER, 1) if boxes.shape[1] else ():
+        top, left, bottom, right, of_class = some.unbind(-1)  # each (records, boxes)
+        down, across = bottom - top, right - left
         row, column = (top + bottom) / 2, (left + right) / 2
         at_row, at_column = row.floor().clamp(0, height - 1), column.floor().clamp(0, width - 1)
-        off_rows, off_columns = rows - at_row[:, None], columns - at_column[:, None]  # (records, rows), (…, columns)
-        of_rows = _bell(off_rows, down)
-        of_columns = _bell(off_columns, across)
-        mine = (of_class[:, None] == torch.arange(classes, device=boxes.device))[..., None, None]
-        heat = torch.maximum(heat, (of_rows[:, :, None] * of_columns[:, None, :])[:, None] * mine)
-        centre = (off_rows == 0)[:, :, None] & (off_columns == 0)[:, None, :]
-        centres = torch.maximum(centres, (centre[:, None] & mine).to(heat.dtype))
-        near = (off_rows.abs() <= 1)[:, :, None] & (off_columns.abs() <= 1)[:, None, :] & (of_class >= 0)[:, None, None]
-        aims = (
-            (row[:, None] - rows - 0.5)[:, :, None].expand(-1, -1, width),
-            (column[:, None] - columns - 0.5)[:, None, :].expand(-1, height, -1),
-            _side(down, height)[:, None, None].expand(-1, height, width),
-            _side(across, width)[:, None, None].expand(-1, height, width),
-        )
-        goal = torch.where(near[:, None], torch.stack(aims, 1), goal)
-        weight = torch.where(near, 1 / near.flatten(1).sum(1).clamp(min=1)[:, None, None].to(weight.dtype), weight)
+        off_rows, off_columns = rows - at_row[..., None], columns - at_column[..., None]  # (…, rows), (…, columns)
+        hill = _bell(off_rows, down)[..., None] * _bell(off_columns, across)[..., None, :]  # (…, rows, columns)
+        centre = (off_rows == 0)[..., None] & (off_columns == 0)[..., None, :]
+        for number in range(classes):
+            mine = (of_class == number)[..., None, None]
+            heat[:, number] = torch.maximum(heat[:, number], (hill * mine).amax(1))
+            centres[:, number] = torch.maximum(centres[:, number], (centre & mine).any(1).to(heat.dtype))
+        near = (off_rows.abs() <= 1)[..., None] & (off_columns.abs() <= 1)[..., None, :]
+        near = near & (of_class >= 0)[..., None, None]
+        order = torch.arange(1, some.shape[1] + 1, device=boxes.device)
+        last = (near * order[:, None, None]).amax(1).flatten(1)  # (records, rows · columns); 0 where none is near
+        there, which = (last > 0).view(records, 1, height, width), (last - 1).clamp(min=0)
+        shares = 1 / near.flatten(2).sum(2).clamp(min=1).to(weight.dtype)
+        said = (row, column, _side(down, height), _side(across, width), shares)
+        aims = torch.stack([one.gather(1, which).view(records, height, width) for one in said], 1)
+        aims[:, 0] -= rows[:, None]
+        aims[:, 1] -= columns
+        aims[:, :2] -= 0.5
+        goal = torch.where(there, aims[:, :4], goal)
+        weight = torch.where(there[:, 0], aims[:, 4], weight)
     return heat, goal, weight, centres
 
 
 def _bell(off: torch.Tensor, side: torch.Tensor) -> torch.Tensor:
-    deviation = (side / 6).clamp(min=NARROWEST)[:, None]
+    deviation = (side / 6).clamp(min=NARROWEST)[..., None]
     return (-(off**2) / (2 * deviation**2)).exp()
 
 

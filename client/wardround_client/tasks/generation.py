@@ -64,9 +64,9 @@ def _members(section: Generation, targets: Targets) -> NDArray[np.bool_]:
     return members
 
 
-def means_of(section: Generation) -> torch.Tensor:
+def means_of(section: Generation, device: torch.device | None = None) -> torch.Tensor:
     """Return the mean of the latent numbers of each class (classes, latent); of a study without classes, zeros."""
-    return class_means(len(section.classes), section.latent)
+    return class_means(len(section.classes), section.latent, device)
 
 
 def parts_of(
@@ -79,7 +79,7 @@ def parts_of(
     The log-likelihood is up to a constant, which no model changes. Each number depends on its own record alone.
     """
     squared, (mean, spread) = outputs[:, 0].clamp(min=0), outputs[:, 1 : 1 + 2 * section.latent].chunk(2, dim=1)
-    around = means_of(section).to(outputs)[targets[:, KIND].long()]
+    around = means_of(section, outputs.device).to(outputs)[targets[:, KIND].long()]
     far = targets[:, PIXELS].to(outputs.dtype) * squared / (2 * DEVIATION**2)
     divergence = ((mean - around).square() + spread.exp() - 1 - spread).sum(dim=1) / 2
     return squared, far, divergence.clamp(min=0)  # less than 0 it is by rounding alone, near a perfect prior

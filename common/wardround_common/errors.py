@@ -19,7 +19,7 @@
     ├── RoundError        a round cannot be completed                       exit 6
     │   └── RoundStorageError  since hospitals could not write their files  exit 7
     ├── ModelError        a model or its parameters do not fit              exit 6
-    ├── DeviceError       the device that is to train is not here           exit 9
+    ├── DeviceError       the device is not here, or is too small         exit 9
     ├── StorageError      a file cannot be written, read or trusted         exit 7
     │   ├── FullDiskError  there is no room on the disk
     │   └── ServiceAwayError  no service serves from this folder            exit 7
@@ -173,7 +173,7 @@ class ModelError(WardroundError):
 
 
 class DeviceError(WardroundError):
-    """The device that is to train is not here."""
+    """The device that is to compute is not here, or has too little memory."""
 
     exit_code = 9
     kind = "device"

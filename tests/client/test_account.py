@@ -10,6 +10,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+import torch
 
 from consortium import RUN, roster, secure_study
 from consortium import identity as identity_of
@@ -24,7 +25,8 @@ from wardround_client.spending.account import Account, approve, ask
 from wardround_client.spending.ledger.entries import Event
 from wardround_client.spending.policy import Policy
 from wardround_client.spending.policy_check import check_spending
-from wardround_common.errors import MessageError, PolicyError, PrivacyError, StorageError
+from wardround_client.training.bookkeeping import BookKeeping
+from wardround_common.errors import DeviceError, MessageError, PolicyError, PrivacyError, StorageError
 from wardround_common.messages.rounds import Parts, TrainRequest, Update
 from wardround_common.randomness import Stream, insecure_stream
 from wardround_common.secagg.messages import MaskedAnswer
@@ -406,3 +408,24 @@ def test_a_round_of_an_approved_study_is_charged_without_composing_anything(
     monkeypatch.setattr(policy_check, "cost", lambda *arguments, **named: pytest.fail("it composed"))
     there.answer("train", question(2, start()))
     assert len(charges(tmp_path)) == 2
+
+
+def test_a_round_for_which_the_card_had_no_memory_is_charged_once_and_can_be_asked_again(
+    tmp_path: Path, built: Built, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asked = question(1, start())
+
+    def full(*_: object) -> None:
+        raise torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 2.00 GiB.")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(BookKeeping, "clipped_sum", full)
+        with pytest.raises(DeviceError, match="too little free memory"):
+            hospital(tmp_path, built).answer("train", asked)
+        assert len(charges(tmp_path)) == 1  # patients were drawn and looked at
+    answered = hospital(tmp_path, built).answer("train", asked)
+    again = hospital(tmp_path / "other", built).answer("train", asked)
+    assert isinstance(answered, Update)
+    assert isinstance(again, Update)
+    assert answered.vector.tobytes() == again.vector.tobytes()  # the same noise, on the same sum
+    assert len(charges(tmp_path)) == 1

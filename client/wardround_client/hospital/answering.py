@@ -21,7 +21,7 @@ from wardround_client.site_shift.kept import Kept
 from wardround_client.site_shift.parts import parts_of
 from wardround_client.spending.account import Account
 from wardround_client.tasks.registry import local_task
-from wardround_client.training.devices import CPU, make_ready
+from wardround_client.training.devices import CPU, enough_memory, make_ready
 from wardround_client.training.discrete_gaussian import discrete_gaussian
 from wardround_client.training.evaluation import cells_of, patient_sums, sums_of
 from wardround_client.training.features import features_of
@@ -522,6 +522,7 @@ def build(study: Study, device: str = CPU, weights: bytes | None = None) -> Buil
     Raises:
         StudyError: the study names a file, and it is not here, or another one.
         ModelError: the file does not fit the network.
+        DeviceError: the card has too little memory.
     """
     if study.model.weights is not None and weights is None:
         raise StudyError(
@@ -534,7 +535,9 @@ def build(study: Study, device: str = CPU, weights: bytes | None = None) -> Buil
     first = start.weights if start else networks.first_digest(network, parts.shared, vector)
     make_ready(device)
     first_own = np.zeros(parts.shared.size, np.float32) if study.training.variates else parts.first
-    return Built(network.to(device), parts.shared, first, parts.own, first_own, weights)
+    with enough_memory():
+        network.to(device)
+    return Built(network, parts.shared, first, parts.own, first_own, weights)
 
 
 def join(

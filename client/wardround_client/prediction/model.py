@@ -9,7 +9,7 @@ from torch import nn
 
 from wardround_client import networks
 from wardround_client.site_shift.parts import complete
-from wardround_client.training.devices import CPU, make_ready
+from wardround_client.training.devices import CPU, enough_memory, make_ready
 from wardround_common.documents.model_release import check_files
 from wardround_common.results.calibration_file import Calibration, read_calibration
 from wardround_common.results.model_folder import MODEL, Card, read_model_folder
@@ -48,4 +48,6 @@ def open_model(folder: Path, device: str = CPU, calibration: Path | None = None)
     network = networks.build(found.study)
     complete(network, found.study, found.weights, where=str(folder / MODEL))
     make_ready(device)
-    return Model(found.study, found.card, network.to(device).eval(), found.unlike, own)
+    with enough_memory():
+        network.to(device)
+    return Model(found.study, found.card, network.eval(), found.unlike, own)

@@ -15,6 +15,7 @@ from wardround_client.prediction.model import Model
 from wardround_client.tasks.contract import Answer, Asked, Asking, Case, Chosen
 from wardround_client.tasks.registry import local_task
 from wardround_client.tasks.windows import outline
+from wardround_client.training.devices import enough_memory
 from wardround_client.training.features import in_short, watching
 from wardround_client.training.threads import use_threads
 from wardround_client.volumes import Refused
@@ -136,7 +137,8 @@ def _outputs(model: Model, asked: list[Asked], together: int) -> Iterator[tuple[
     if dense:
         step = max(1, min(together, MOST_NUMBERS // (model.study.outputs * int(np.prod(images.shape[2:])))))
     parts = []
-    with watching(model.network) if model.unlike else nullcontext(None) as seen, weighing(model.network) as weights:
+    watched = watching(model.network) if model.unlike else nullcontext(None)
+    with enough_memory(), watched as seen, weighing(model.network) as weights:
         for first in range(0, len(images), step):
             some = torch.from_numpy(images[first : first + step]).to(device)
             parts.append((model.network(some) if window is None else outline(model.network, some, window)).cpu())

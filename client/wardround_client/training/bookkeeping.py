@@ -116,6 +116,10 @@ class BookKeeping:
             weight.requires_grad_(False)
         return self
 
+    def drop(self) -> None:
+        """Forget a forward pass that broke off, or whose gradients nobody wants."""
+        self._forget()
+
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:

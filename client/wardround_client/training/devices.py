@@ -13,6 +13,8 @@ import os
 import re
 import sys
 import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager
 
 from wardround_common.errors import DeviceError
 
@@ -73,6 +75,30 @@ def make_ready(device: str) -> None:
     torch.use_deterministic_algorithms(True, warn_only=True)
     torch.utils.deterministic.fill_uninitialized_memory = False  # type: ignore[attr-defined]  # a property that torch adds
     warnings.filterwarnings("ignore", message=".*does not have a deterministic implementation")
+
+
+@contextmanager
+def enough_memory() -> Iterator[None]:
+    """Say in words that a card's memory did not suffice for what is done within.
+
+    Raises:
+        DeviceError: it did not.
+    """
+    import torch
+
+    try:
+        yield
+    except torch.OutOfMemoryError:
+        raise too_small() from None
+
+
+def too_small() -> DeviceError:
+    """Return the error that a card has too little memory."""
+    return DeviceError(
+        "the card has too little free memory for this study's network and images",
+        do="Stop what else uses the card (nvidia-smi lists it), or compute on the CPU: device = 'cpu' in a hospital's "
+        "hospital.toml, --device cpu on the command line.",
+    )
 
 
 def _has_driver() -> bool:

@@ -16,6 +16,7 @@ from wardround_client.preparation.kept_volumes import KeptVolumes
 from wardround_client.tasks.contract import Outputs
 from wardround_client.tasks.registry import local_task
 from wardround_client.tasks.windows import outline
+from wardround_client.training.devices import enough_memory
 from wardround_client.training.supply import supply_of
 from wardround_common.metrics import PatientSums
 from wardround_common.study.file import Study
@@ -121,7 +122,8 @@ def _outlined(network: nn.Module, examples: Examples, place: int, window: tuple[
     """Return the logits of a whole volume, window by window: (outputs, slices, rows, columns)."""
     network.eval()
     image = torch.from_numpy(examples.images(np.array([place]))).to(next(network.parameters()).device)
-    return outline(network, image, window)[0].cpu()
+    with enough_memory():
+        return outline(network, image, window)[0].cpu()
 
 
 @torch.no_grad()
@@ -129,4 +131,5 @@ def _outputs(network: nn.Module, examples: Examples, places: NDArray[np.int64], 
     network.eval()
     supply = supply_of(examples, next(network.parameters()).device)
     chunks = [places[start : start + batch] for start in range(0, len(places), batch)]
-    return torch.cat([network(images).cpu() for images, _ in supply.batches(chunks)])
+    with enough_memory():
+        return torch.cat([network(images).cpu() for images, _ in supply.batches(chunks)])

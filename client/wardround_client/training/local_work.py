@@ -7,8 +7,10 @@ done again after a crash, in another process or by another number of workers is 
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
+from functools import partial
+from typing import TypeVar
 
 import numpy as np
 import torch
@@ -23,7 +25,7 @@ from wardround_client.tasks.registry import local_task, loss_of
 from wardround_client.training.accounting import SampledGaussian, before_rounds, epsilon_of, noise_multiplier_for
 from wardround_client.training.augmentation import Move, augment
 from wardround_client.training.bookkeeping import BookKeeping
-from wardround_client.training.devices import CPU
+from wardround_client.training.devices import CPU, enough_memory, too_small
 from wardround_client.training.discrete_gaussian import discrete_gaussian
 from wardround_client.training.noise import noise_maker
 from wardround_client.training.supply import Batch, Supply, sent, supply_of
@@ -37,6 +39,7 @@ from wardround_common.study.file import DistributedDpSgd, DpSgd, Study, Training
 from wardround_common.study.schedule import learning_rate
 
 NOTHING = Layout((), ())
+T = TypeVar("T")
 
 
 @dataclass(frozen=True)
@@ -121,6 +124,28 @@ class LocalRun:
     """What is added to the gradient of each step, (parameters,), where steps are corrected."""
 
 
+@dataclass(eq=False)
+class _AtOnce:
+    """How many images go through the network at once in a round: what the study says, or fewer on a small card."""
+
+    most: int | None
+    """None: all of a batch."""
+    images: int = 0
+    """That went through last."""
+    apart: bool = True
+    """Whether they could be fewer."""
+
+    def fewer(self) -> None:
+        """Let half as many through.
+
+        Raises:
+            DeviceError: it was one patient's alone, or the images of a batch belong together.
+        """
+        if not self.apart or self.images < 2:
+            raise too_small()
+        self.most = self.images // 2
+
+
 @dataclass(frozen=True, eq=False)
 class _Round:
     """One round of it, with the network made ready."""
@@ -134,6 +159,7 @@ class _Round:
     supply: Supply
     corrections: list[torch.Tensor]
     """What is added to the gradient of each weight; empty where nothing is."""
+    at_once: _AtOnce
 
     @property
     def moved(self) -> Move | None:
@@ -168,16 +194,18 @@ def train(run: LocalRun, parameters: Vector, round_number: int) -> LocalWork:
 
     Raises:
         ModelError: the training diverged.
+        DeviceError: the card has too little memory, even for the images of one patient.
     """
     study, plan = run.study, run.plan
-    this = _begin(run, parameters, round_number)
-    if isinstance(study.privacy, DpSgd) and plan is not None:
-        _private_steps(this, study.privacy, plan)
-        steps, total = plan.steps_a_round, 0.0
-    else:
-        steps, total = _plain_steps(this, this.weights, study.training.proximal)
-    update = networks.read_vector(run.network, run.layout) - parameters
-    own = None if run.before is None else _own_part(run, parameters, round_number)
+    with enough_memory():
+        this = _begin(run, parameters, round_number)
+        if isinstance(study.privacy, DpSgd) and plan is not None:
+            _private_steps(this, study.privacy, plan)
+            steps, total = plan.steps_a_round, 0.0
+        else:
+            steps, total = _plain_steps(this, this.weights, study.training.proximal)
+        update = networks.read_vector(run.network, run.layout) - parameters
+        own = None if run.before is None else _own_part(run, parameters, round_number)
     if own is not None and study.training.ditto_lambda is not None and plan is not None and not np.isfinite(own).all():
         own = parameters  # begins again as the shared one: whether an update is sent says nothing without noise
     if not (np.isfinite(update).all() and (own is None or np.isfinite(own).all())):
@@ -213,24 +241,33 @@ def gradient_sum(run: LocalRun, parameters: Vector, round_number: int, form: Noi
     stream.
 
     Raises:
+        DeviceError: the card has too little memory, even for the images of one patient.
         ModelError: the network has numbers that no gradient moves.
         PrivacyError: the study shares no noise out, or the noise that it needs does not fit the ring.
     """
     plan, privacy, layout = run.plan, run.study.privacy, run.layout
     if plan is None or not isinstance(privacy, DistributedDpSgd):
         raise PrivacyError("this hospital has no plan for distributed noise")
-    this = _begin(run, parameters, round_number)
+    with enough_memory():
+        this = _begin(run, parameters, round_number)
     weights = [name for name, weight in run.network.named_parameters() if weight.requires_grad]
     still = [name for name in layout.names if name in INPUT_TENSORS]
     if set(weights) != set(layout.names) - set(still):
         raise ModelError("the network has parameters that no gradient changes, and noise would change them")
-    nothing = {name: torch.zeros(shape) for name, shape, _ in layout.slices() if name in still}
-    total = np.zeros(layout.size, np.int64)
-    with BookKeeping(run.network) as books:
+    nothing = {name: torch.zeros(shape, device=this.device) for name, shape, _ in layout.slices() if name in still}
+
+    def summed(books: BookKeeping) -> NDArray[np.int64]:
+        total = np.zeros(layout.size, np.int64)
+        books.drop()
         for losses, counts in _drawn(this, privacy, plan, 0):
             for gradient in books.each(losses, counts):  # one at a time: all of them would fill the memory
                 named = nothing | dict(zip(weights, gradient, strict=True))
-                total += form.cut(torch.cat([named[name].flatten().cpu() for name in layout.names]).numpy())
+                flat = torch.cat([named[name].flatten() for name in layout.names])
+                total += form.cut(flat.cpu().numpy())  # a card is waited for once
+        return total
+
+    with enough_memory(), BookKeeping(run.network) as books:
+        total = _with_room(this, lambda: summed(books))
     noise = discrete_gaussian(form.share(plan.noise_multiplier), layout.size, run.stream.child("noise", round_number))
     for name, _, part in layout.slices():
         if name in still:  # mean and deviation of the input stay as they are
@@ -244,7 +281,8 @@ def _begin(run: LocalRun, parameters: Vector, round_number: int) -> _Round:
     Raises:
         ModelError: a step in parts would not be that of its batch.
     """
-    if run.study.training.micro_batch is not None and any(isinstance(m, BATCH) for m in run.network.modules()):
+    apart = not any(isinstance(module, BATCH) for module in run.network.modules())
+    if run.study.training.micro_batch is not None and not apart:
         raise ModelError(
             "the network has batch normalisation, whose means are of the images that go through it at once: with "
             "micro_batch a step would not be that of its batch",
@@ -264,7 +302,28 @@ def _begin(run: LocalRun, parameters: Vector, round_number: int) -> _Round:
         torch.manual_seed(seed)
     loss = loss_of(run.study, device)
     places = run.examples.places_by_patient() if run.plan else []
-    return _Round(run, round_number, loss, weights, places, supply_of(run.examples, device), _corrections(run, device))
+    at_once = _AtOnce(run.study.training.micro_batch, apart=apart)
+    supply = supply_of(run.examples, device)
+    return _Round(run, round_number, loss, weights, places, supply, _corrections(run, device), at_once)
+
+
+def _with_room(this: _Round, work: Callable[[], T]) -> T:
+    """Do a part of a step; if the card's memory runs out, again from its beginning with half as many images at once.
+
+    The sum over a batch's images or patients is the same but for the order in which it is added up, as between devices:
+    what a patient is clipped to does not depend on who goes through the network beside them.
+
+    Raises:
+        DeviceError: the card has no room for the images of one patient.
+    """
+    while True:
+        try:
+            return work()
+        except torch.OutOfMemoryError:
+            pass  # once this is over, all that was made is let go
+        this.at_once.fewer()
+        if this.device.type == "cuda":
+            torch.cuda.empty_cache()  # of pieces that are too small for the next
 
 
 def _corrections(run: LocalRun, device: torch.device) -> list[torch.Tensor]:
@@ -320,9 +379,13 @@ def _plain_steps(this: _Round, held_to: Sequence[torch.Tensor], mu: float) -> tu
     optimiser = _optimiser(training, run.network, this.number)
     anchors = [weight.detach().clone() for weight in held_to] if mu else []
     steps, total = 0, torch.zeros((), device=this.device)
-    for images, targets in this.batches(_batches(run.study, run.examples, this.number, run.stream)):
+
+    def computed(images: torch.Tensor, targets: torch.Tensor) -> torch.Tensor:
         optimiser.zero_grad()
-        value = _mean_loss(this, images, targets)
+        return _mean_loss(this, images, targets)
+
+    for images, targets in this.batches(_batches(run.study, run.examples, this.number, run.stream)):
+        value = _with_room(this, partial(computed, images, targets))
         _pull_to_anchors(this.weights, anchors, mu)
         _correct(this)
         optimiser.step()
@@ -332,7 +395,8 @@ def _plain_steps(this: _Round, held_to: Sequence[torch.Tensor], mu: float) -> tu
 
 def _mean_loss(this: _Round, images: torch.Tensor, targets: torch.Tensor) -> torch.Tensor:
     """Return a batch's mean loss and add up its gradient, a few images at a time if the study says so."""
-    network, most = this.of.network, this.of.study.training.micro_batch
+    network, most = this.of.network, this.at_once.most
+    this.at_once.images = len(images) if most is None else min(most, len(images))
     if most is None or len(images) <= most:
         value = this.loss(network(images), targets).mean()
         value.backward()  # type: ignore[no-untyped-call]
@@ -383,12 +447,18 @@ def _private_steps(this: _Round, privacy: DpSgd, plan: PrivacyPlan) -> None:
         for step in range(plan.steps_a_round):
             noise = maker.begin(run.stream.child("noise", this.number, step))  # made while the step computes
             optimiser.zero_grad()
-            sums = _clipped_sums(books, _drawn(this, privacy, plan, step), privacy.clip_norm)
+            sums = _with_room(this, partial(_step_sums, this, books, privacy, plan, step))
             for weight, noisy in zip(this.weights, noise.add(sums, expected), strict=True):
                 weight.grad = noisy
             _pull_to_anchors(this.weights, anchors, mu)
             _correct(this)
             optimiser.step()
+
+
+def _step_sums(this: _Round, books: BookKeeping, privacy: DpSgd, plan: PrivacyPlan, step: int) -> list[torch.Tensor]:
+    """Return a step's sum of clipped gradients, from its beginning."""
+    books.drop()
+    return _clipped_sums(books, _drawn(this, privacy, plan, step), privacy.clip_norm)
 
 
 def _clipped_sums(
@@ -404,7 +474,7 @@ def _clipped_sums(
 
 def _drawn(this: _Round, privacy: DpSgd, plan: PrivacyPlan, step: int) -> Iterator[tuple[torch.Tensor, list[int]]]:
     """Draw patients; yield the losses of their images, (images,), and how many images each of them has, for as many
-    patients at a time as the study lets through the network at once, or one.
+    patients at a time as may go through the network at once, or one.
 
     Losses add up to each patient's mean. A patient is never divided: its gradient is clipped as one.
     """
@@ -416,9 +486,9 @@ def _drawn(this: _Round, privacy: DpSgd, plan: PrivacyPlan, step: int) -> Iterat
         return
     images, targets = this.batch(np.concatenate(chosen), step)
     begin = 0
-    for counts in _together([len(some) for some in chosen], this.of.study.training.micro_batch):
+    for counts in _together([len(some) for some in chosen], this.at_once.most):
         some = slice(begin, begin + sum(counts))
-        begin = some.stop
+        begin, this.at_once.images = some.stop, sum(counts) if len(counts) > 1 else 1
         losses = this.loss(this.of.network(images[some]), targets[some])
         if max(counts) > 1:
             shares = np.repeat(np.float32(1) / np.array(counts, np.float32), counts)

@@ -188,6 +188,10 @@ private-networks: $(WITH_BENCH) ## what the probe of a network finds in MONAI's,
 bench-robust: $(INSTALLED) ## what one lying hospital can do to a model under secure sums, and what stopping it costs
 	PYTHONPATH=tests $(BIN)/python benchmarks/robust.py
 
+.PHONY: bench-kernels
+bench-kernels: $(INSTALLED) ## what a step asks a card to start, and its bytes there, reckoned without one
+	PYTHONPATH=tests $(BIN)/python benchmarks/kernels.py
+
 bench-commands: $(INSTALLED) ## how long people wait for the help, and a container for the health check
 	$(BIN)/python benchmarks/commands.py
 

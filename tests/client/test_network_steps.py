@@ -2,60 +2,20 @@
 
 from __future__ import annotations
 
-import copy
 import warnings
-from typing import Any
 
 import numpy as np
 import pytest
 import torch
 
-from examples import DP, STUDY
+from one_step import LARGE, MECHANISMS, of, runs, step
 from wardround_client import networks
 from wardround_client.hospital.answering import build
-from wardround_client.preparation.dataset import Examples
 from wardround_client.tasks.registry import LOCAL_TASKS
-from wardround_client.training.local_work import LocalRun, gradient_sum, plan_privacy, train
 from wardround_common.errors import StudyError
-from wardround_common.privacy.noisy_sum import NoisySum
-from wardround_common.randomness import insecure_stream
-from wardround_common.study.file import DistributedDpSgd, Study
 from wardround_common.study.networks import known_networks
-from wardround_common.study.template import usual_keys
 
-LARGE = 5_000_000
-"""Weights from which on one task stands for those of its kind: a task begins where the network's output ends."""
 TINY = ("tiny-cnn", "tiny-unet", "tiny-vae", "wavelets")
-SHARED = DP | {"trust": "distributed", "sampling_rate": 1.0, "dropouts": 0, "colluders": 0}
-MECHANISMS: dict[str, dict[str, Any]] = {
-    "plain": {"privacy": {"mechanism": "none"}},
-    "local": {"privacy": DP},
-    "shared": {"privacy": SHARED, "aggregation": {"min_hospitals": 3, "secure": True}},
-}
-
-
-def of(network: str, task: str, mechanism: str, size: int) -> Study:
-    more = MECHANISMS[mechanism]
-    training = STUDY["training"] | {"batch_size": 2}
-    if mechanism == "shared":
-        del training["local_epochs"]
-    model, data = {"network": network}, STUDY["data"] | {"image_size": size}
-    task_keys = {"task": dict(usual_keys(task))}
-    return Study.model_validate(STUDY | {"model": model, "data": data, "training": training} | task_keys | more)
-
-
-def step(study: Study) -> np.ndarray:
-    """Make a step of two patients with one image each."""
-    local, size = LOCAL_TASKS[study.task.name], study.data.square
-    images = insecure_stream(1, "images").uniform(2 * size * size).astype(np.float32).reshape(2, 1, size, size)
-    targets = local.noise(study.task, 2, (size, size)).numpy()
-    examples = Examples(images, np.arange(2), targets, np.arange(2))
-    built, plan = build(study), plan_privacy(study, 2)
-    start = networks.read_vector(built.network)
-    run = LocalRun(study, built.network, built.layout, examples, plan, insecure_stream(1, "hospital"))
-    if isinstance(study.privacy, DistributedDpSgd):
-        return gradient_sum(run, start, 1, NoisySum.of(study, study.privacy, 3, 3)).view(np.int32)
-    return train(run, start, 1).update
 
 
 def every_step(network: str) -> None:
@@ -79,14 +39,6 @@ def every_step(network: str) -> None:
                 moved = step(study)
                 assert np.isfinite(moved).all()
                 assert moved.any(), f"{task}, {mechanism}: nothing moved"
-
-
-def runs(network: torch.nn.Module, size: int) -> bool:
-    try:
-        copy.deepcopy(network).train()(torch.rand(2, 1, size, size))
-    except (ValueError, RuntimeError):  # a norm over one value; a map that is smaller than the kernel
-        return False
-    return True
 
 
 @pytest.mark.parametrize("network", TINY)

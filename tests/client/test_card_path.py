@@ -26,7 +26,6 @@ from wardround_client.training.local_work import LocalRun, plan_privacy, train
 from wardround_common.errors import DeviceError
 from wardround_common.randomness import insecure_stream
 from wardround_common.study.file import Study
-from wardround_common.study.networks import known_networks
 
 NEAR = 1e-5
 """Of the largest number of an update: what two orders of adding make of float32."""
@@ -83,13 +82,6 @@ TURNS: dict[str, dict[str, dict[str, Any]]] = {
     "bags": {"data": {"record": "patient", "bag_size": 3}, "privacy": DP},
     "recurrent bags": {"data": {"record": "patient", "bag_size": 3}, "model": {"pooling": "recurrent"}, "privacy": DP},
     "slices": {"data": {"record": "slice"}, "privacy": DP},
-    "outlines in space": {
-        "task": {"name": "segmentation", "classes": ["lung"], "dims": 3},
-        "data": {"modalities": ["CT"], "image_size": None, "patch_size": [16, 16, 16], "spacing_mm": [2.0, 2.0, 2.0]},
-        "model": {"network": "tiny-unet"},
-        "training": {"augmentations": ["flip", "rotate"]},
-        "privacy": DP,
-    },
     "latent diffusion": {
         "task": {"name": "generation", "classes": ["a", "b"], "latent": 4, "beta": 1.0, "sampler": "diffusion"},
         "model": {"network": "tiny-vae"},
@@ -137,8 +129,8 @@ def test_every_task_on_a_card_gives_the_cpus_numbers_and_no_step_waits(network: 
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("network", sorted({*known_networks()} - {*TINY}))
-def test_no_network_mixes_devices_or_lets_a_step_wait(network: str) -> None:
+@pytest.mark.parametrize("network", ["attention-unet", "basic-unet", "convnext"])
+def test_larger_networks_mix_no_devices_and_let_no_step_wait(network: str) -> None:
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # MONAI's imports speak of its optional parts
         kind, made = networks.find(network), networks.construct(network, 1, 3, "group", seed=0)
@@ -162,14 +154,11 @@ def planted(work: Callable[[torch.Tensor], object]) -> Callable[..., None]:
     "work",
     [
         lambda output: output.sum().item(),
-        lambda output: bool(output.isnan().any()),
         lambda output: output.detach().cpu(),
         lambda output: output[output > 0],
-        lambda output: torch.tensor([1.0, 2.0], device=CUDA),
         lambda output: torch.ones(2).to(CUDA, non_blocking=True),  # from memory that is not pinned
-        lambda output: output[:, [0, 1]],
     ],
-    ids=["item", "bool", "cpu", "mask", "made", "sent", "list"],
+    ids=["item", "cpu", "mask", "sent"],
 )
 def test_a_planted_wait_is_seen(work: Callable[[torch.Tensor], object]) -> None:
     with pytest.raises(WaitError), pretend_card() as card, card.strictly_between(2):

@@ -58,7 +58,7 @@ def maps_of(
     goal, weight = boxes.new_zeros(records, 4, height, width), boxes.new_zeros(records, height, width)
     if boxes.device.type == "cpu":  # a card would be waited for
         boxes = boxes[:, (boxes[..., CLASS] >= 0).any(0)]  # most records have few of the boxes that there is room for
-    for some in boxes.split(TOGETHER, 1) if boxes.shape[1] else ():
+    for some in torch.split(boxes, TOGETHER, 1) if boxes.shape[1] else ():
         top, left, bottom, right, of_class = some.unbind(-1)  # each (records, boxes)
         down, across = bottom - top, right - left
         row, column = (top + bottom) / 2, (left + right) / 2

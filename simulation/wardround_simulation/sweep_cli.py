@@ -16,6 +16,7 @@ from wardround_common.shell.command_options import (
     LabelAttribute,
     LabelsInEach,
 )
+from wardround_common.shell.imports import at_once
 from wardround_simulation.cli import (
     Engine,
     HospitalsDir,
@@ -81,8 +82,10 @@ def sweep(
     from rich.text import Text
 
     from wardround_common.study.settings import parse_grids, parse_seeds
-    from wardround_simulation.door.sweeping import sweep as run_all
-    from wardround_simulation.sweep import NUMBERS, PICTURE, TABLE, table
+
+    with at_once():
+        from wardround_simulation.door.sweeping import sweep as run_all
+        from wardround_simulation.sweep import NUMBERS, PICTURE, TABLE, table
 
     console = Console(stderr=True)
 

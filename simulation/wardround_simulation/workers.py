@@ -24,7 +24,7 @@ from wardround_common.plugins.blame import FAULTS, blamed
 from wardround_common.registry import Brought, bring
 
 # Imported once, in the process that every worker is forked from.
-PRELOADED = ["torch", "wardround_simulation.jobs"]
+PRELOADED = ["wardround_simulation.preloaded"]
 AHEAD = 2
 """Jobs that a worker has at a time: the one that it does, and the next one."""
 

@@ -26,6 +26,7 @@ from wardround_common.shell.command_options import (
     ShowPages,
 )
 from wardround_common.shell.commands import Commands, confirm
+from wardround_common.shell.imports import at_once
 
 if TYPE_CHECKING:  # what a command needs is imported when it runs: help appears immediately
     from wardround_common.study.file import Study
@@ -210,9 +211,10 @@ def serve(
     import signal
     import threading
 
-    from wardround_client.service.hospital_service import HospitalService, open_log
-    from wardround_client.state.hospital_folder import HospitalFolder
-    from wardround_client.state.state_folder import hospital_state
+    with at_once():
+        from wardround_client.service.hospital_service import HospitalService, open_log
+        from wardround_client.state.hospital_folder import HospitalFolder
+        from wardround_client.state.state_folder import hospital_state
 
     folder = HospitalFolder(state or hospital_state())
     if invitation is not None:

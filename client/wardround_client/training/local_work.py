@@ -28,6 +28,7 @@ from wardround_client.training.bookkeeping import BookKeeping
 from wardround_client.training.devices import CPU, enough_memory, too_small
 from wardround_client.training.discrete_gaussian import discrete_gaussian
 from wardround_client.training.noise import noise_maker
+from wardround_client.training.optimiser import Optimiser, optimiser_of
 from wardround_client.training.supply import Batch, Supply, sent, supply_of
 from wardround_client.training.threads import use_threads
 from wardround_common.errors import ModelError, PrivacyError
@@ -35,7 +36,7 @@ from wardround_common.messages.parameters import Layout, Vector
 from wardround_common.privacy.noisy_sum import NoisySum
 from wardround_common.randomness import Stream
 from wardround_common.study.before import INPUT_TENSORS
-from wardround_common.study.file import DistributedDpSgd, DpSgd, Study, Training
+from wardround_common.study.file import DistributedDpSgd, DpSgd, Study
 from wardround_common.study.schedule import learning_rate
 
 NOTHING = Layout((), ())
@@ -335,12 +336,9 @@ def _corrections(run: LocalRun, device: torch.device) -> list[torch.Tensor]:
     return [torch.from_numpy(named[name]).to(device) for name in learns]
 
 
-def _optimiser(training: Training, network: nn.Module, round_number: int) -> torch.optim.Optimizer:
-    rate = learning_rate(training, round_number)
-    if training.optimiser == "adamw":
-        # Its state is fresh in each round, so its memory is short.
-        return torch.optim.AdamW(network.parameters(), rate, betas=(0.9, 0.99), weight_decay=training.weight_decay)
-    return torch.optim.SGD(network.parameters(), rate, momentum=training.momentum, weight_decay=training.weight_decay)
+def _optimiser(this: _Round) -> Optimiser:
+    training = this.of.study.training
+    return optimiser_of(training, this.of.network.parameters(), learning_rate(training, this.number))
 
 
 def _batches(study: Study, split: Examples, round_number: int, stream: Stream) -> Iterator[NDArray[np.int64]]:
@@ -375,8 +373,7 @@ def _drawn_by(chances: NDArray[np.float64], draw: Stream) -> NDArray[np.int64]:
 
 def _plain_steps(this: _Round, held_to: Sequence[torch.Tensor], mu: float) -> tuple[int, float]:
     """Make a round's steps, held to some weights by ``mu``; return how many, and the sum of their mean losses."""
-    run, training = this.of, this.of.study.training
-    optimiser = _optimiser(training, run.network, this.number)
+    run, optimiser = this.of, _optimiser(this)
     anchors = [weight.detach().clone() for weight in held_to] if mu else []
     steps, total = 0, torch.zeros((), device=this.device)
 
@@ -439,7 +436,7 @@ def _private_steps(this: _Round, privacy: DpSgd, plan: PrivacyPlan) -> None:
     step of noise alone.
     """
     run, mu = this.of, this.of.study.training.proximal
-    optimiser = _optimiser(run.study.training, run.network, this.number)
+    optimiser = _optimiser(this)
     anchors = [weight.detach().clone() for weight in this.weights] if mu else []
     scale, expected = plan.noise_multiplier * privacy.clip_norm, plan.sampling_rate * len(this.rows_of)
     numbers = sum(weight.numel() for weight in this.weights)

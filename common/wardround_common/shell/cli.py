@@ -32,6 +32,7 @@ import typer
 
 from wardround_common.errors import WardroundError
 from wardround_common.shell.commands import Commands, summary
+from wardround_common.shell.imports import Process
 
 NAME = "wardround"
 GROUP = "wardround.commands"
@@ -56,6 +57,7 @@ PIPE_CLOSED = 141
 def main() -> NoReturn:
     """Run the command line; one of our errors becomes a message and its exit code, a bug stays a traceback."""
     quieten()
+    Process.ours = True
     os.environ.setdefault(*NO_FORKS)
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, io.TextIOWrapper):

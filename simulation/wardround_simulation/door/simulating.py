@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any, Literal
 
 from wardround_client.training.devices import CPU, choose, describe
 from wardround_common.arguments import checked
+from wardround_common.shell.imports import at_once
 from wardround_simulation.door.participants import Hospitals, Pool, Reading, sites_of
 
 if TYPE_CHECKING:  # torch takes two seconds to import: an error in the study comes without it
@@ -110,9 +111,10 @@ def simulate(
         if workers > 1 or engine == "flower":
             check_sent(brought, engine)
     with crew_of(workers, chosen, brought) as crew:
-        sites = sites_of(hospitals, reading, folder)
-        from wardround_simulation import run
-        from wardround_simulation.door.outcome import Results
+        with at_once():
+            sites = sites_of(hospitals, reading, folder)
+            from wardround_simulation import run
+            from wardround_simulation.door.outcome import Results
 
         rules = _policy(policy)
         first, before, given = (None if each is None else Path(each) for each in (start, ledgers, weights))

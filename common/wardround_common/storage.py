@@ -11,9 +11,12 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
+from wardround_common.buffers import room
 from wardround_common.errors import FullDiskError, StorageError
 
 LOOKERS = 5  # attempts to take a lock
+BLOCK_BYTES = 2**20
+"""Of what is written past the system's cache at a time; what is smaller than one is written as usual."""
 
 
 @contextmanager
@@ -62,17 +65,77 @@ def write_atomically(
         _make_folder(path.parent, 0o700 if private else 0o777)
         try:
             mode = 0o600 if private else 0o666  # the umask takes from the latter what others may not do
-            with os.fdopen(os.open(making, os.O_WRONLY | os.O_CREAT | os.O_EXCL, mode), "wb") as file:
-                file.writelines([content] if isinstance(content, bytes) else content)
-                file.flush()
+            with new_file(making, mode) as file:
+                write_pieces(file, [content] if isinstance(content, bytes) else content, past_cache=durable)
                 if durable:
-                    os.fsync(file.fileno())
+                    os.fsync(file)
             making.replace(path)
         except BaseException:
             making.unlink(missing_ok=True)
             raise
         if durable:
             flush_names(path.parent)
+
+
+@contextmanager
+def new_file(path: Path, mode: int) -> Iterator[int]:
+    """Open a file that is not there yet, to be written; closed in the end."""
+    file = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, mode)
+    try:
+        yield file
+    finally:
+        os.close(file)
+
+
+def write_pieces(file: int, pieces: Sequence[bytes | memoryview], *, past_cache: bool) -> None:
+    """Write pieces into an empty file, one after the other.
+
+    ``past_cache``: large ones go straight to the disk (``O_DIRECT``), where the file system can do that: for what is
+    flushed at once and hardly ever read again. The system's cache costs several times what copying the bytes does, and
+    keeps them. They come from memory of our own, which begins and ends where the disk's blocks do.
+
+    Raises:
+        OSError: the disk is full, or fails.
+    """
+    if not past_cache or sum(map(len, pieces)) < BLOCK_BYTES or not _past_cache(file, past=True):
+        with open(file, "wb", closefd=False) as buffered:
+            buffered.writelines(pieces)
+        return
+    block, filled = room(BLOCK_BYTES), 0
+    for piece in pieces:
+        rest, place = memoryview(piece), 0
+        while place < len(rest):
+            part = rest[place : place + BLOCK_BYTES - filled]
+            block[filled : filled + len(part)] = part
+            place, filled = place + len(part), filled + len(part)
+            if filled == BLOCK_BYTES:
+                _write_all(file, block)
+                filled = 0
+    _past_cache(file, past=False)  # what is left is no whole block
+    _write_all(file, block[:filled])
+
+
+def _write_all(file: int, content: memoryview) -> None:
+    while content:
+        try:
+            content = content[os.write(file, content) :]
+        except OSError as error:  # the file system took the flag and cannot do it, or has written a part of a block
+            if error.errno != errno.EINVAL or not _past_cache(file, past=False):
+                raise
+
+
+def _past_cache(file: int, *, past: bool) -> bool:
+    """Let what is written to a file go past the system's cache, or not; False if it did so before, or cannot."""
+    direct = getattr(os, "O_DIRECT", 0)
+    flags = fcntl.fcntl(file, fcntl.F_GETFL)
+    wanted = flags | direct if past else flags & ~direct
+    if wanted == flags:
+        return False
+    try:
+        fcntl.fcntl(file, fcntl.F_SETFL, wanted)
+    except OSError:
+        return False
+    return True
 
 
 def read_whole(path: Path, do: str = "") -> bytes:

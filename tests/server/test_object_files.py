@@ -16,7 +16,9 @@ from flwr.supercore.object_store import NoObjectInStoreError
 from flwr.supercore.object_store.sql_object_store import SqlObjectStore
 
 from link import _empty_database
+from wardround_common.canonical import whole
 from wardround_common.errors import MessageError
+from wardround_server.link.at_hand import AtHand
 from wardround_server.link.object_files import ObjectFiles, StoredContent
 
 
@@ -143,3 +145,42 @@ def test_a_large_content_is_read_to_where_it_is_wanted_and_one_that_became_short
     path.write_bytes(bytes(25_599))
     with pytest.raises(ValueError, match="shorter"):
         content.read_into(place, 600)
+
+
+def test_what_came_is_at_hand_once_and_then_on_the_disk(files: ObjectFiles) -> None:
+    body = memoryview(bytes(range(256)) * 100)
+    content = [b"ArrayChunk  %d\0" % len(body), body]
+    name = hashlib.sha256(b"".join(content)).hexdigest()
+    files.preregister(1, ObjectTree(object_id=name))
+    with files.written(name, memoryview(b"".join(content))) as written:
+        files.put(name, written)
+    first = files.contents([name])[name]
+    assert isinstance(first, memoryview)
+    assert isinstance(second := files.contents([name])[name], StoredContent)
+    assert bytes(first) == second[:] == whole(files.read(name) or b"") == b"".join(content)
+    with files.written(name, content, named=True) as written:
+        files.put(name, written)
+    assert files.read(name) is written.pieces
+    files.delete(name)
+    files.sweep()
+    assert files.read(name) is None
+
+
+def test_what_is_at_hand_counts_all_the_memory_that_it_holds_and_the_oldest_goes_first() -> None:
+    held = AtHand(most_bytes=1000)
+    body = memoryview(bytearray(600))  # as a hospital may send: a short content in a long body
+    held.keep("a", [b"head", body[:10]])
+    held.keep("b", [body[590:]])
+    assert held.held_bytes == 604
+    held.keep("c", [bytes(300)])
+    assert [name for name in "abc" if held.get(name)] == ["a", "b", "c"]
+    held.keep("d", [bytes(200)])
+    assert [name for name in "abcd" if held.get(name)] == ["c", "d"]
+    held.keep("e", [memoryview(bytearray(1001))[:1]])
+    assert [name for name in "abcde" if held.get(name)] == ["c", "d"]
+    held.drop("d")
+    held.keep("c", [bytes(20), bytes(30)])
+    held.keep("c", [bytes(40)])
+    assert held.held_bytes == 40
+    held.drop("c")
+    assert (held.held_bytes, held.drop("c")) == (0, None)

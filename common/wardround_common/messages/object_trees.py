@@ -12,6 +12,7 @@ import hashlib
 import json
 import math
 from collections.abc import Callable, Mapping
+from concurrent.futures import ThreadPoolExecutor
 from functools import lru_cache
 from io import BytesIO
 from typing import Any, Protocol, runtime_checkable
@@ -28,6 +29,7 @@ CHUNK_BYTES = 5 * 2**20
 """Of an array's data in one object, as Flower cuts them."""
 MOST_HEAD_BYTES = 2**16  # of an .npy file of version 1
 MOST_CHUNK_HEAD_BYTES = 64
+HASHERS = 4
 _HEADS = {(1, 0): np.lib.format.read_array_header_1_0, (2, 0): np.lib.format.read_array_header_2_0}
 
 
@@ -86,7 +88,10 @@ def name_chunks(whole: Any, kinds: Mapping[str, Any]) -> None:
             if "_chunks" not in array.__dict__:
                 data = memoryview(array.data)
                 made = [data[start : start + CHUNK_BYTES] for start in range(0, len(data), CHUNK_BYTES)]
-                array.__dict__["_chunks"] = [(_name(_chunk(part)), kinds["ArrayChunk"](part)) for part in made]
+                names = _names([_chunk(part) for part in made])
+                array.__dict__["_chunks"] = [
+                    (name, kinds["ArrayChunk"](part)) for name, part in zip(names, made, strict=True)
+                ]
 
 
 def inflate(
@@ -175,6 +180,14 @@ def _written_head(shape: tuple[int, ...], by_columns: bool, kind: str) -> bytes:
 
 def _chunk(data: memoryview) -> list[Content]:
     return [b"ArrayChunk  %d" % len(data) + DIVIDER, data]
+
+
+def _names(contents: list[list[Content]]) -> list[str]:
+    """Return the names of contents; of large ones several are hashed at a time, since hashing lets other threads go."""
+    if len(contents) < 2:
+        return [_name(content) for content in contents]
+    with ThreadPoolExecutor(min(HASHERS, len(contents))) as pool:
+        return list(pool.map(_name, contents))
 
 
 def _name(content: list[Content]) -> str:

@@ -36,7 +36,7 @@ from flwr.supercore.object_store import NoObjectInStoreError
 from flwr.supercore.utils import uint64_to_int64
 from google.protobuf.message import DecodeError
 
-from wardround_common.canonical import Content, pieces
+from wardround_common.canonical import Content, Part, length, pieces
 from wardround_common.errors import MessageError, StorageError
 from wardround_common.messages.link_limits import HOLDS_DIGITS, HOLDS_HEADER
 from wardround_common.messages.transfers import GROUP_BYTES, LENGTH_BYTES, read_pull, read_push
@@ -242,7 +242,7 @@ class Fleet:
         _same(_parse(message_pb2.PullObjectRequest, head).node.node_id, node)
         if not self._pulled.get(node, frozenset()).issuperset(names):
             raise Refused(410, "object")  # of no question to this node, or of one before this process started
-        contents: list[Content] = []
+        contents: list[Part] = []
         small = self._link.objects.small(names)
         size, room = 0, self._link.limits.body_bytes
         for name in names:
@@ -251,8 +251,8 @@ class Fleet:
             content = small.get(name) or self._link.objects.read(name)
             if not content:
                 raise Refused(410, "object")
-            size += len(content)
-            room -= len(content) + LENGTH_BYTES
+            size += length(content)
+            room -= length(content) + LENGTH_BYTES
             if contents and room < 0:
                 break
             contents.append(content)

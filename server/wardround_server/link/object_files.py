@@ -14,7 +14,7 @@ import secrets
 import sqlite3
 from collections.abc import Iterable, Iterator
 from contextlib import closing, contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any, cast
@@ -33,9 +33,10 @@ from flwr.supercore.utils import uint64_to_int64
 from sqlalchemy import event
 
 from wardround_common.buffers import room
-from wardround_common.canonical import Content
+from wardround_common.canonical import Content, Part, whole
 from wardround_common.errors import MessageError
-from wardround_common.storage import no_room_is_said
+from wardround_common.storage import new_file, no_room_is_said, write_pieces
+from wardround_server.link.at_hand import AtHand
 
 MOST_HEAD_BYTES = 2**18  # of an object: its kind and the names of its parts, 65 bytes each
 IN_DATABASE_BYTES = 16_384
@@ -84,6 +85,8 @@ class Written:
     path: Path
     small: bytes | None = None
     """The content, if it goes into the database."""
+    pieces: list[Content] = field(default_factory=list, repr=False)
+    """The content, if it does not."""
 
 
 @dataclass(frozen=True)
@@ -128,6 +131,7 @@ class ObjectFiles(SqlObjectStore):
         self._folder = folder
         self._moved = False
         self._doubtful: set[str] = set()  # names of files that the database may not know any more
+        self._at_hand = AtHand()  # so that what came is not read again from the disk a moment later
 
     def initialize(self, log_queries: bool = False, **engine: Any) -> list[str]:
         """Open the database, and make the files agree with it as far as a crash left them apart.
@@ -171,14 +175,10 @@ class ObjectFiles(SqlObjectStore):
             yield Written(name, path, b"".join(pieces))
             return
         try:
-            with (
-                no_room_is_said(path),
-                os.fdopen(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "wb") as file,
-            ):
-                file.writelines(pieces)
-                file.flush()
-                os.fsync(file.fileno())
-            yield Written(name, path)
+            with no_room_is_said(path), new_file(path, 0o600) as file:
+                write_pieces(file, pieces, past_cache=True)
+                os.fsync(file)
+            yield Written(name, path, pieces=pieces)
         finally:
             path.unlink(missing_ok=True)
 
@@ -249,6 +249,7 @@ class ObjectFiles(SqlObjectStore):
         if object_content.small is not None:
             return
         object_content.path.replace(self._folder / object_id)
+        self._at_hand.keep(object_id, object_content.pieces)
         self._moved = True
         self._doubtful.add(object_id)  # the transaction may fail
 
@@ -256,11 +257,13 @@ class ObjectFiles(SqlObjectStore):
         """Return a content; None if there is no such object, nothing if it has not come yet."""
         content: bytes | None = super().get(object_id)
         if content == b"":
-            return bytes(self.read(object_id) or b"")
+            return whole(self.read(object_id) or b"")
         return content  # of a small object
 
-    def read(self, name: str) -> memoryview | None:
+    def read(self, name: str) -> Part | None:
         """Return the content of an object that is here, without asking the database; None if there is none."""
+        if (held := self._at_hand.get(name)) is not None:
+            return held
         try:
             with (self._folder / name).open("rb", buffering=0) as file:
                 content = room(os.fstat(file.fileno()).st_size)
@@ -275,14 +278,21 @@ class ObjectFiles(SqlObjectStore):
         """Return the content of an object that is here; nothing if there is none."""
         return bytes(self.contents([name])[name][:])
 
-    def contents(self, names: Iterable[str]) -> dict[str, bytes | StoredContent]:
-        """Return the contents of objects, of which large ones are not read yet; nothing for one that is not here."""
+    def contents(self, names: Iterable[str]) -> dict[str, Content | StoredContent]:
+        """Return the contents of objects, of which large ones are not read yet; nothing for one that is not here.
+
+        Those that were at hand are not any more: an answer is read once.
+        """
         found = {name: self.size_of_file(name) for name in names}
         small = self.small(name for name, size in found.items() if not size)
-        return {
-            name: StoredContent(self._folder / name, size) if size else small.get(name, b"")
-            for name, size in found.items()
-        }
+
+        def large(name: str, size: int) -> Content | StoredContent:
+            match self._at_hand.drop(name):
+                case [content]:
+                    return content
+            return StoredContent(self._folder / name, size)
+
+        return {name: large(name, size) if size else small.get(name, b"") for name, size in found.items()}
 
     def small(self, names: Iterable[str]) -> dict[str, bytes]:
         """Return the contents of those of these objects that are kept in the database, at once."""
@@ -405,6 +415,7 @@ class ObjectFiles(SqlObjectStore):
         with self.rows() as rows:
             known = {name for name, _ in rows.execute(_KNOWN, (json.dumps(sorted(self._doubtful)),))}
         for name in self._doubtful - known:
+            self._at_hand.drop(name)
             (self._folder / name).unlink(missing_ok=True)
         self._doubtful.clear()
 

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Mapping
+from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, field
+from itertools import chain, islice
 from pathlib import Path
 from typing import Protocol
 
@@ -217,21 +219,15 @@ class Rounds:
         what, number = request.kind, request.round
         noted = self._note(what, number)
         members = noted[0] if noted else tuple(self.members[name] for name in there)
-        terms = Terms(
-            self.study.digest(),
-            self.consortium.run,
-            "train" if what == "train" else "evaluate",
-            number,
-            question_digest(request),
-            self.consortium.roster.digest,
-            members,
-            threshold_for(self.study, len(members)),
-            *margins_for(self.study),
-        )
+        threshold = threshold_for(self.study, len(members))  # refuses too few before anybody is asked
         if noted is None:
             self._write_note(what, number, members, ())
         here = [member.name for member in members if member.name in there]
-        gathering = self._gather(terms, ask(write_members(members)), here, size, counts, tell, absent)
+        question = ask(write_members(members))
+        with ThreadPoolExecutor(1) as beside:  # the terms have a hash of the model, and so have the questions' parts
+            made = beside.submit(self._terms, request, members, threshold)
+            gathering = self._gather(made, members, question, here, size, counts, tell, absent)
+        terms = made.result()
         survivors = gathering.names
         noisy = terms.what == "train" or number == 0
         least = least_survivors(self.study, len(members), terms.threshold) if noisy else terms.threshold
@@ -250,12 +246,26 @@ class Rounds:
             absent += [absence(name, kind) for name, kind in silent.items()]
             raise
 
+    def _terms(self, request: TrainRequest | EvaluateRequest, members: tuple[Member, ...], threshold: int) -> Terms:
+        return Terms(
+            self.study.digest(),
+            self.consortium.run,
+            "train" if isinstance(request, TrainRequest) else "evaluate",
+            request.round,
+            question_digest(request),
+            self.consortium.roster.digest,
+            members,
+            threshold,
+            *margins_for(self.study),
+        )
+
     def _there(self) -> list[str]:
         return [name for name in sorted(self.exchange.hospitals()) if name in self.members]
 
     def _gather(
         self,
-        terms: Terms,
+        made: Future[Terms],
+        members: tuple[Member, ...],
         question: TrainRequest | EvaluateRequest,
         here: list[str],
         size: int,
@@ -263,22 +273,22 @@ class Rounds:
         tell: Callable[[str], None],
         absent: list[Absence],
     ) -> Gathering:
-        count = len(terms.members)
-        dtype = encoding_for(self.study.aggregation, count).dtype
-        noted = self._note(terms.what, terms.round)
+        dtype = encoding_for(self.study.aggregation, len(members)).dtype
+        noted = self._note(question.kind, question.round)
         awaited = (noted[1] if noted else ()) or here  # after a crash: those that were to be summed
-        begun = Total(vacant(size, dtype), np.zeros(counts, "<u8"))
-        begun.update.fill(0)
-        gathering = Gathering(terms, self.consortium.roster, begun)
-        absent += [absence(member.name, "silent") for member in terms.members if member.name not in here]
+        absent += [absence(member.name, "silent") for member in members if member.name not in here]
         # A late upload is not even asked for: the list was closed without it.
         absent += [absence(name, "dropped") for name in here if name not in awaited]
         asked = [name for name in here if name in awaited]
         claim = clip_claim(self.study)
         stated: dict[str, tuple[Head, bytes]] | None = None
-        if self.study.aggregation.clip_statements and terms.what == "train":
+        if self.study.aggregation.clip_statements and question.kind == "train":
             stated = {}
-        for name, answer in self.exchange.ask(terms.what, questions_of(question, asked, self.carried)):
+        answers = iter(self.exchange.ask(question.kind, questions_of(question, asked, self.carried)))
+        first = [*islice(answers, 1)]  # so that the questions are out
+        terms = made.result()
+        gathering = Gathering(terms, self.consortium.roster, Total(vacant(size, dtype), np.empty(counts, "<u8")))
+        for name, answer in chain(first, answers):
             try:
                 upload = MaskedAnswer.parse(_parts(answer), size, counts, dtype, terms.graph.circle)
                 check_answers(self.study, upload.study, terms.round, upload.round)

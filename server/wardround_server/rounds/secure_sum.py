@@ -49,7 +49,7 @@ class Gathering:
     """Adds masked vectors as they arrive; the sum stays masked."""
 
     def __init__(self, terms: Terms, roster: Roster, total: Total) -> None:
-        """Begin with ``total``, zeros of the sum's form."""
+        """Sum into ``total``, which has the sum's form; whatever is in it is not added."""
         self._terms = terms
         self._roster = roster
         self._total = total
@@ -74,12 +74,16 @@ class Gathering:
         place, member = self._terms.place(name), upload.masked
         if place in self._heads:
             raise MessageError("a hospital's upload came twice")
-        for ours, theirs in ((self._total.update, member.update), (self._total.counts, member.counts)):
+        both = (self._total.update, member.update), (self._total.counts, member.counts)
+        for ours, theirs in both:
             if ours.dtype != theirs.dtype or ours.shape != theirs.shape:
                 raise MessageError("a masked vector has another type or length than the study's")
         upload.check(self._roster.keys[name], self._terms, place)
-        np.add(self._total.update, member.update, out=self._total.update)
-        np.add(self._total.counts, member.counts, out=self._total.counts)
+        for ours, theirs in both:
+            if self._heads:
+                np.add(ours, theirs, out=ours)
+            else:
+                np.copyto(ours, theirs)
         self._dealt[place], self._heads[place] = upload.dealt, upload.head
 
     def close(self) -> Confirming:

@@ -2,8 +2,10 @@
 
 One image a patient, batch and network fixed; ``benchmarks/gpu.py`` measures the same steps on a card. Processor time
 of one computing thread and of those that make noise, not time on the clock: other work on the machine then changes
-less. The engines take turns, and the median of their turns counts. An engine that refuses a network is said, and has no
-figure.
+less. The engines take turns, in one order and then in the other; each turn gives a ratio to the plain step of the same
+turn, and the median of the ratios counts. How far they spread is measured with it, and the page faults of a step: where
+one kind of step takes its memory from the system anew and the other does not, that is what is compared. An engine that
+refuses a network is said, and has no figure.
 
 ``ours`` is a round of the hospital's own training over a plain round of it, noise included, and Opacus' figures include
 its noise; ``ours_without_noise`` is the clipped sum alone in a bare loop. Memory is measured in a fresh process for
@@ -20,6 +22,7 @@ import logging
 import multiprocessing
 import multiprocessing.connection
 import os
+import resource
 import statistics
 import time
 import warnings
@@ -52,6 +55,8 @@ WANTED = {
     "resnet18_memory": 1.8,
 }
 TURNS = 3
+TURNS_OF = {"small_cnn": 11}
+"""More where a step is short: its ratio spreads more."""
 ENGINES = ("hooks", "functorch", "ew", "ghost")
 
 Step = Callable[[], None]
@@ -207,17 +212,31 @@ def ratios(key: str, case: Case, engines: tuple[str, ...]) -> dict[str, float]:
             continue
         turns[name] = turn
     seconds: dict[str, list[float]] = {name: [] for name in turns}
-    for _ in range(TURNS):
-        for name, turn in turns.items():
-            began = time.process_time()
-            turn()
+    faults: dict[str, list[int]] = {name: [] for name in turns}
+    for number in range(TURNS_OF.get(key, TURNS)):
+        for name in list(turns) if number % 2 else reversed(list(turns)):
+            began, before = time.process_time(), page_faults()
+            turns[name]()
             seconds[name].append(time.process_time() - began)
-    median = {name: statistics.median(found) for name, found in seconds.items()}
-    figures = {f"{key}_ours": median["ours"] / median["our plain"]}
-    figures[f"{key}_ours_without_noise"] = median["without noise"] / median["plain"]
-    figures |= {f"{key}_opacus_{name}": median[name] / median["plain"] for name in engines if name in median}
-    figures[f"{key}_plain_step_ms"] = 1000 * median["plain"] / case.steps
+            faults[name].append(page_faults() - before)
+
+    def over(name: str, plain: str) -> list[float]:
+        return sorted(one / other for one, other in zip(seconds[name], seconds[plain], strict=True))
+
+    ours = over("ours", "our plain")
+    figures = {f"{key}_ours": statistics.median(ours)}
+    figures[f"{key}_ours_low"], figures[f"{key}_ours_high"] = ours[len(ours) // 4], ours[-1 - len(ours) // 4]
+    figures[f"{key}_ours_without_noise"] = statistics.median(over("without noise", "plain"))
+    figures |= {f"{key}_opacus_{name}": statistics.median(over(name, "plain")) for name in engines if name in turns}
+    figures[f"{key}_plain_step_ms"] = 1000 * statistics.median(seconds["plain"]) / case.steps
+    for name, word in (("ours", "ours"), ("our plain", "plain")):
+        figures[f"{key}_{word}_faults"] = statistics.median(faults[name]) / case.steps
     return figures
+
+
+def page_faults() -> int:
+    """Return how often this process has got a page of memory from the system."""
+    return resource.getrusage(resource.RUSAGE_SELF).ru_minflt
 
 
 def peak(case: Case, name: str, said: multiprocessing.connection.Connection) -> None:
@@ -271,6 +290,10 @@ def meanings() -> dict[str, str]:
         found |= {
             f"{key}_load": "other work on the machine while it was measured: the load average",
             f"{key}_ours": f"our private round over our plain one, {case.network}, {case.batch} of {case.size} px",
+            f"{key}_ours_low": "the lower quartile of its turns",
+            f"{key}_ours_high": "the upper quartile of its turns",
+            f"{key}_ours_faults": "page faults of a private step of ours",
+            f"{key}_plain_faults": "page faults of a plain step of ours",
             f"{key}_ours_without_noise": "the clipped sum in a bare loop, without noise",
             f"{key}_opacus_hooks": "the loop with Opacus' hooks over the plain loop",
             f"{key}_opacus_functorch": "with functorch",

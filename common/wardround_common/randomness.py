@@ -10,6 +10,8 @@ from __future__ import annotations
 import hashlib
 import hmac
 import sys
+from collections.abc import Sequence
+from itertools import pairwise
 
 import numpy as np
 from cryptography.hazmat.primitives.ciphers import Cipher, algorithms
@@ -67,6 +69,13 @@ class Stream:
     def permutation(self, count: int) -> NDArray[np.int64]:
         """Draw an order of ``count`` things; a tie of two 64-bit words leaves those two in place."""
         return np.argsort(self.words(count), kind="stable").astype(np.int64)
+
+    def permutations(self, counts: Sequence[int]) -> list[NDArray[np.int64]]:
+        """Draw an order for each of several numbers of things: what :meth:`permutation` draws one after the other."""
+        ends = np.cumsum([0, *counts])
+        group = np.repeat(np.arange(len(counts)), counts)
+        order = np.lexsort((self.words(int(ends[-1])), group)).astype(np.int64) - ends[group]
+        return [order[start:end] for start, end in pairwise(ends.tolist())]
 
 
 def insecure_stream(seed: int, *labels: str | int) -> Stream:

@@ -39,6 +39,15 @@ def test_a_permutation_has_every_place_once() -> None:
     assert order.tolist() != list(range(1000))
 
 
+def test_several_permutations_are_those_drawn_one_after_the_other() -> None:
+    counts = [1, 5, 0, 1, 200, 2]
+    one, other = insecure_stream(5), insecure_stream(5)
+    for together, alone in zip(one.permutations(counts), [other.permutation(count) for count in counts], strict=True):
+        np.testing.assert_array_equal(together, alone)
+    assert one.words(3).tobytes() == other.words(3).tobytes()
+    assert one.permutations([]) == []
+
+
 def test_children_are_told_apart_by_every_label_and_its_end() -> None:
     root = insecure_stream(6)
     names: list[tuple[str | int, ...]] = [("a",), ("b",), ("a", "b"), ("ab",), ("a", 1), ("a", 11), ("a", 1, 1)]

@@ -27,6 +27,7 @@ from wardround_client.training.augmentation import Move, augment
 from wardround_client.training.bookkeeping import BookKeeping
 from wardround_client.training.devices import CPU, enough_memory, too_small
 from wardround_client.training.discrete_gaussian import discrete_gaussian
+from wardround_client.training.memory import keep_memory
 from wardround_client.training.noise import noise_maker
 from wardround_client.training.optimiser import Optimiser, optimiser_of
 from wardround_client.training.supply import Batch, Supply, sent, supply_of
@@ -290,6 +291,7 @@ def _begin(run: LocalRun, parameters: Vector, round_number: int) -> _Round:
             do="Remove micro_batch from [training], or choose a network with group normalisation.",
         )
     use_threads(run.study)
+    keep_memory()
     networks.write_vector(run.network, run.layout, parameters)
     if run.before is not None and run.study.training.ditto_lambda is None:
         networks.write_vector(run.network, run.own, run.before)
@@ -478,7 +480,8 @@ def _drawn(this: _Round, privacy: DpSgd, plan: PrivacyPlan, step: int) -> Iterat
     draw = this.of.stream.child("patients", this.number, step)
     chances = draw.uniform(len(this.rows_of))
     drawn = [rows for rows, chance in zip(this.rows_of, chances, strict=True) if chance < plan.sampling_rate]
-    chosen = [rows[draw.permutation(len(rows))[: privacy.images_per_patient]] for rows in drawn]
+    orders = draw.permutations([len(rows) for rows in drawn])
+    chosen = [rows[order[: privacy.images_per_patient]] for rows, order in zip(drawn, orders, strict=True)]
     if not chosen:
         return
     images, targets = this.batch(np.concatenate(chosen), step)

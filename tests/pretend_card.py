@@ -24,12 +24,11 @@ from typing import Any
 
 import pytest
 import torch
-from torch.optim.optimizer import register_optimizer_step_post_hook
 from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils._pytree import tree_flatten, tree_leaves, tree_map_only, tree_unflatten
 from torch.utils.weak import WeakIdKeyDictionary
 
-from wardround_client.training import noise, supply
+from wardround_client.training import local_work, noise, optimiser, supply
 
 CUDA = torch.device("cuda:0")
 THERE = ("cuda", "meta")
@@ -112,17 +111,25 @@ class Card(TorchDispatchMode):
         """Refuse to wait for the card from the end of an optimiser's first step to that of the last of ``steps``."""
         made = 0
 
-        def note(*_: Any) -> None:
-            nonlocal made
-            made += 1
-            self.strict = 1 <= made < steps
+        def watched(*given: Any) -> optimiser.Optimiser:
+            found = optimiser.optimiser_of(*given)
+            step = found.step
 
-        handle = register_optimizer_step_post_hook(note)
-        try:
-            yield
-        finally:
-            handle.remove()
-            self.strict = False
+            def counted() -> None:
+                nonlocal made
+                step()
+                made += 1
+                self.strict = 1 <= made < steps
+
+            found.step = counted  # type: ignore[method-assign]
+            return found
+
+        with pytest.MonkeyPatch.context() as patch:
+            patch.setattr(local_work, "optimiser_of", watched)
+            try:
+                yield
+            finally:
+                self.strict = False
         assert made == steps, f"{made} steps and not {steps} were made"
 
     def reset(self) -> None:

@@ -22,7 +22,8 @@ from wardround_client.hospital.answering import build
 from wardround_client.preparation.dataset import Examples
 from wardround_client.tasks.registry import LOCAL_TASKS
 from wardround_client.training.bookkeeping import BookKeeping
-from wardround_client.training.local_work import LocalRun, plan_privacy, train
+from wardround_client.training.local_work import LocalRun, _Round, plan_privacy, train
+from wardround_client.training.supply import Batch
 from wardround_common.errors import DeviceError
 from wardround_common.randomness import insecure_stream
 from wardround_common.study.file import Study
@@ -99,9 +100,8 @@ def agrees(turn: str, free: int | None) -> None:
     assert np.abs(found - expected).max() <= NEAR * np.abs(expected).max()
 
 
-@pytest.mark.parametrize("free", [None, 0], ids=["kept", "sent"])
-def test_a_private_step_on_a_card_gives_the_cpus_numbers_and_does_not_wait(free: int | None) -> None:
-    agrees("views, private", free)
+def test_a_private_step_on_a_card_gives_the_cpus_numbers_and_does_not_wait() -> None:
+    agrees("views, private", None)
 
 
 @pytest.mark.slow
@@ -192,7 +192,11 @@ def test_the_process_is_as_before_when_a_pretended_card_is_gone() -> None:
     assert round_of(changed(), some(changed()), "cpu").any()
 
 
-@pytest.mark.parametrize("privacy", [{"mechanism": "none"}, DP | {"images_per_patient": 2}], ids=["plain", "private"])
+@pytest.mark.parametrize(
+    "privacy",
+    [pytest.param({"mechanism": "none"}, marks=pytest.mark.slow), DP | {"images_per_patient": 2}],
+    ids=["plain", "private"],
+)
 def test_a_batch_that_is_larger_than_the_cards_memory_is_the_same_step_in_parts(privacy: dict[str, Any]) -> None:
     study = changed(privacy=privacy, training={"batch_size": 64})
     examples, most = some(study, 64), []
@@ -200,7 +204,7 @@ def test_a_batch_that_is_larger_than_the_cards_memory_is_the_same_step_in_parts(
     with pretend_card() as card:
         round_of(study, examples, "cuda:0")
         needed = card.peak
-    with pretend_card(room=needed // 3, says_free=0):
+    with pretend_card(room=needed // 2, says_free=0):
         found = round_of(study, examples, "cuda:0", lambda network, given, output: most.append(len(output)))
     assert 1 < most[-1] <= 32
     assert np.abs(found - expected).max() <= NEAR * np.abs(expected).max()
@@ -229,6 +233,22 @@ def test_the_shared_sum_of_a_batch_that_is_larger_than_the_cards_memory_counts_n
     assert failed
     assert drops == [1, 1]
     assert np.abs(found - expected).max() <= 2  # a level of rounding each
+
+
+def test_a_later_batch_that_alone_fills_the_card_ends_the_round_in_words(monkeypatch: pytest.MonkeyPatch) -> None:
+    study, given, asked = changed(privacy=DP), _Round.batch, []
+
+    def full_after_one_step(this: _Round, rows: NDArray[np.int64], step: int) -> Batch:
+        asked.append(step)
+        assert len(asked) < 9, "it is asked for again and again"
+        if step:
+            raise torch.OutOfMemoryError("CUDA out of memory.")
+        return given(this, rows, step)
+
+    monkeypatch.setattr(_Round, "batch", full_after_one_step)
+    with pytest.raises(DeviceError, match="too little free memory"):
+        round_of(study, some(study), "cpu")
+    assert asked == [0, 1]
 
 
 @pytest.mark.parametrize("norm", ["group", "batch"])

@@ -133,7 +133,7 @@ class _AtOnce:
     most: int | None
     """None: all of a batch."""
     images: int = 0
-    """That went through last."""
+    """That went through last; 0 before the first of a try."""
     apart: bool = True
     """Whether they could be fewer."""
 
@@ -141,7 +141,8 @@ class _AtOnce:
         """Let half as many through.
 
         Raises:
-            DeviceError: it was one patient's alone, or the images of a batch belong together.
+            DeviceError: it was one patient's alone, the images of a batch belong together, or there was no room even to
+                hold them.
         """
         if not self.apart or self.images < 2:
             raise too_small()
@@ -317,9 +318,10 @@ def _with_room(this: _Round, work: Callable[[], T]) -> T:
     what a patient is clipped to does not depend on who goes through the network beside them.
 
     Raises:
-        DeviceError: the card has no room for the images of one patient.
+        DeviceError: the card has no room for the batch itself, or for one patient's images in the network.
     """
     while True:
+        this.at_once.images = 0
         try:
             return work()
         except torch.OutOfMemoryError:

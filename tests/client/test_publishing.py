@@ -7,6 +7,7 @@ import importlib.util
 import json
 import subprocess
 import sys
+from importlib import resources
 from pathlib import Path
 from typing import Any
 
@@ -30,6 +31,7 @@ from wardround_client.publishing.around_network import cases_in
 from wardround_client.publishing.bundle import metadata
 from wardround_client.publishing.checking import largest_difference
 from wardround_client.publishing.forms import bundle_of, write_bundle, write_onnx
+from wardround_client.volumes.nifti import nifti_of
 from wardround_common.documents.software_release import names_in
 from wardround_common.errors import ModelError
 from wardround_common.results.model_folder import Card, Judgement
@@ -95,6 +97,29 @@ def volume(path: Path, seed: int, shape: tuple[int, int, int] = (20, 24, 6)) -> 
     image.header.set_sform(image.affine, code=1)
     nibabel.save(image, path)
     return path
+
+
+@pytest.mark.slow
+@pytest.mark.filterwarnings("ignore:NvImgCodecPydicomReader")  # MONAI's, where nvImageCodec is not installed
+@pytest.mark.parametrize(
+    ("code", "apart", "taken"), [(4, 2.0, "sform"), (1, 2.0, "sform"), (0, 2.0, "qform"), (4, 3.0, "qform")]
+)
+def test_monai_takes_of_a_niftis_two_places_the_one_that_the_bundles_readme_says(
+    tmp_path: Path, code: int, apart: float, taken: str
+) -> None:
+    from monai.transforms import LoadImage
+
+    forms = {"sform": np.diag([-1.0, 2, apart, 1]), "qform": np.diag([1.0, 2, 2, 1])}  # one is the other's mirror
+    image = nibabel.Nifti1Image(np.arange(24, dtype=np.int16).reshape(2, 3, 4), None)
+    image.header.set_qform(forms["qform"], code=2 if code == 1 else 1)  # which states pixdim
+    image.header.set_sform(forms["sform"], code=code)
+    nibabel.save(image, tmp_path / "a.nii")
+    assert np.array_equal(LoadImage(image_only=True)(str(tmp_path / "a.nii")).affine, forms[taken])
+    ours = "sform" if code == 1 else "qform"
+    assert nifti_of(tmp_path / "a.nii").flips[2] == (forms[ours][0, 0] > 0)  # so that columns run to the left
+    readme = resources.files("wardround_client.publishing").joinpath("bundle_readme.md").read_text("utf-8")
+    said = "they take its sform (its qform where the sform's code is 0, or its voxels have another size than pixdim"
+    assert said in " ".join(readme.split())
 
 
 @pytest.mark.slow

@@ -215,6 +215,17 @@ def test_distances_that_nothing_is_measured_at_are_refused(tmp_path: Path, apart
     assert f"{apart:.3g} mm" in found.detail
 
 
+def test_the_pixels_of_an_electron_microscope_are_believed(tmp_path: Path) -> None:
+    save(tiny(PixelSpacing=[2e-6, 2e-6]), tmp_path / "a")
+    assert read_image(tmp_path / "a").spacing_mm == (2e-6, 2e-6)
+
+
+@pytest.mark.parametrize("times", [1e-9, 1e9])
+def test_so_are_those_that_a_magnification_makes(tmp_path: Path, times: float) -> None:
+    save(tiny(ImagerPixelSpacing=[0.2, 0.2], EstimatedRadiographicMagnificationFactor=times), tmp_path / "a")
+    assert reason_of(tmp_path / "a") == "pixel-distances"
+
+
 @pytest.mark.parametrize("apart", [1e-9, 1e9])
 def test_so_are_those_of_a_nifti_and_of_its_series(tmp_path: Path, apart: float) -> None:
     nibabel.save(nibabel.Nifti1Image(np.stack([RAMP, RAMP], -1), np.diag([2, 2, apart, 1.0])), tmp_path / "n.nii")

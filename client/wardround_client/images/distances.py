@@ -6,8 +6,8 @@ from collections.abc import Sequence
 
 from wardround_common.errors import ImageRefused
 
-LEAST_MM, MOST_MM = 1e-5, 1e3
-"""Ten nanometres, far below a microscope's pixels, and a metre, beyond any detector's."""
+LEAST_MM, MOST_MM = 1e-7, 1e3
+"""A tenth of a nanometre, below the pixels of electron microscopes in pathology, and a metre, beyond any detector's."""
 
 
 def check_distances(distances_mm: Sequence[float], *, where: str) -> None:

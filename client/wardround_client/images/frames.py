@@ -46,6 +46,7 @@ def spacing_of(dataset: Dataset, *, where: str) -> tuple[float, ...] | None:
     if plane is None and (detector := _distances(dataset, _DETECTOR, where=where)) is not None:
         magnification = _numbers(dataset, _MAGNIFICATION, 1) or (1.0,)
         plane = tuple(value / magnification[0] for value in detector)
+        check_distances(plane, where=where)
     plane = plane or _distances(dataset, _SCANNED, where=where)
     if plane is None or frames_of(dataset) == 1:
         return plane

@@ -53,7 +53,7 @@ def checked(function: Callable[P, R]) -> Callable[P, R]:
                 raise ArgumentError(
                     f"{name} must be {' or '.join(words)}; it is {_said(value)}",
                     where=f"{function.__qualname__}()",
-                    do=f"Give another {name}; docs/api.md lists what each function takes.",
+                    do="docs/api.md lists what each function takes.",
                 )
         return function(*args, **kwargs)
 
@@ -113,7 +113,7 @@ def _path(value: Any) -> bool:
 
 _PLAIN = {
     "Any": _Kind("anything", lambda value: True),
-    "bool": _Kind("True or False", lambda value: isinstance(value, bool)),
+    "bool": _Kind("True or False", lambda value: type(value).__name__ in ("bool", "bool_")),  # NumPy's too
     "int": _Kind("a whole number", lambda value: isinstance(value, Integral) and not isinstance(value, bool)),
     "str": _Kind("text", lambda value: isinstance(value, str) and "\0" not in value),
     "Path": _Kind("a path", _path),

@@ -114,6 +114,8 @@ def test_arguments_of_the_right_kinds_reach_the_function(tmp_path: Path) -> None
         wardround.compare((tmp_path / "a", str(tmp_path / "b")))
     with pytest.raises(StudyError, match="nothing to plan for"):
         wardround.plan(phantom_study(), np.array([0]))  # type: ignore[arg-type]  # an array of whole numbers
+    with pytest.raises(StudyError, match=r"a\.toml"):
+        wardround.simulate(tmp_path / "a.toml", tmp_path, resume=np.bool_(True), progress=False)  # type: ignore[arg-type]
 
 
 def test_a_key_or_a_step_of_another_kind_is_said_in_words() -> None:

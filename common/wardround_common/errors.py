@@ -3,7 +3,7 @@
 ::
 
     WardroundError
-    ├── ArgumentError     a function was called with a wrong argument       exit 2
+    ├── ArgumentError     a function was called with a wrong argument       exit 3
     ├── StudyError        the study file is wrong                           exit 3
     │   └── PluginError   a plug-in is not the approved one, or misbehaves      exit 3
     ├── DataError         a hospital's images or labels cannot be used      exit 4
@@ -66,7 +66,7 @@ class WardroundError(Exception):
 class ArgumentError(WardroundError, TypeError):
     """A function of the package was called with an argument of a kind that it does not take."""
 
-    exit_code = 2
+    exit_code = 3
     kind = "argument"
 
 

@@ -232,6 +232,7 @@ def test_a_certificate_that_is_away_or_damaged_is_said_and_the_one_in_use_stays(
                 path.write_bytes(wrong)
             until(lambda: "certificate" in here.damage())
             path.write_bytes(kept)
+            path.chmod(0o600)  # its key is in it
             until(lambda: not here.damage())
         renew(here.folder, [], None, NOW)
         until(lambda: "the renewed certificate is in use" in here.log.getvalue())

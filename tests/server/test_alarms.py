@@ -131,6 +131,13 @@ def test_the_first_line_names_the_class_that_its_mean_is_without() -> None:
     assert "malignant" not in dict(verdict(results(north=enough, south=enough)))["Good?"]
 
 
+def test_what_all_test_patients_together_have_too_few_of_is_rare_unless_all_is() -> None:
+    few, enough = sums((20, 0, 0), (0, 20, 0), (0, 0, 2)), sums((20, 0, 0), (0, 20, 0), (0, 0, 9))
+    assert quality.rare_groups(results(north=few, south=few)) == ["malignant"]
+    assert quality.rare_groups(results(north=few, south=enough)) == []
+    assert quality.rare_groups(results(north=sums((1, 0, 0), (0, 1, 0), (0, 0, 1)))) == []
+
+
 def test_the_area_under_the_drawn_curve_is_the_auroc_beside_it_where_a_class_is_rare() -> None:
     site = results(north=sums((20, 0, 0), (0, 20, 0), (2, 0, 0))).evaluation[FEDERATED]["north"]
     assert site.roc is not None

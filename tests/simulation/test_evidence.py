@@ -26,15 +26,15 @@ from wardround_common.errors import DataError, MessageError, ModelError, Storage
 from wardround_common.keys.identity import Identity
 from wardround_common.messages.parameters import Layout
 from wardround_common.metrics.shapes import Curve, Estimate
-from wardround_common.results import Results
+from wardround_common.results import ALL, Results
 from wardround_common.study.file import Study
 from wardround_common.study.roster import Listed
 from wardround_server.rounds.model_file import write_model
 from wardround_simulation.evidence.cli import app
 from wardround_simulation.evidence.finished_run import digest_of, read_run
 from wardround_simulation.evidence.make import Wanted, make_evidence
-from wardround_simulation.evidence.page import _member_table, render
-from wardround_simulation.evidence.record import Evidence, MembershipFinding
+from wardround_simulation.evidence.page import _member_table, _verdict, render
+from wardround_simulation.evidence.record import Attacks, Evidence, MembershipFinding
 from wardround_simulation.evidence.statements import make_statements
 from wardround_simulation.evidence.verify import verify
 from wardround_simulation.federation import Site, insecure_identity, ledger_folder
@@ -208,6 +208,18 @@ def test_each_hospital_states_what_the_accountant_says_of_its_charged_rounds(fin
     said = CliRunner().invoke(app, ["verify", str(folder)]).output
     assert "3 statements of hospitals are of this study" in said
     assert checked.evidence.roster[0].fingerprint in said
+
+
+def test_the_first_line_names_the_class_that_its_figure_is_without() -> None:
+    for lacking, said in (((), "0.900 (0.80 to 1.00)"), (("malignant",), "; without “malignant”, which too few")):
+        evidence = Evidence.model_construct(
+            study=tiny(),
+            metrics={ALL: {"auroc": Estimate(0.9, 0.8, 1.0)}},
+            not_in_means=lacking,
+            attacks=Attacks.model_construct(canaries=None, membership=None),
+        )
+        assert said in dict(_verdict(evidence))["Good?"]
+        assert ("without" in dict(_verdict(evidence))["Good?"]) == bool(lacking)
 
 
 @pytest.mark.slow

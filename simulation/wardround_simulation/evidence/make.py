@@ -22,6 +22,7 @@ from wardround_common.storage import no_room_is_said, write_atomically
 from wardround_common.study.file import Aggregation, DpSgd, NoPrivacy
 from wardround_common.study.words import describe
 from wardround_common.tasks.registry import task_of
+from wardround_server.report.tables.quality import rare_groups
 from wardround_simulation import jobs
 from wardround_simulation.attacks import canaries, inversion, membership
 from wardround_simulation.evidence.finished_run import FinishedRun, digest_of
@@ -97,6 +98,7 @@ def make_evidence(run: FinishedRun, wanted: Wanted, workers: Workers, show: Show
         deployed=run.deployed,
         rounds=len(results.rounds),
         metrics={site: dict(metrics.metrics) for site, metrics in results.evaluation.get(FEDERATED, {}).items()},
+        not_in_means=tuple(rare_groups(results)),
         attacks=Attacks(
             canaries=canary,
             membership=members,

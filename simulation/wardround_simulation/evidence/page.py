@@ -18,7 +18,7 @@ from wardround_common.study.file import DpSgd
 from wardround_common.tasks.registry import task_of
 from wardround_server.report.figures.style import INK, RULE, SERIES, Picture, in_style, panel, picture
 from wardround_server.report.tables.table import Table, table
-from wardround_server.report.words import interval, number, size, small, with_interval
+from wardround_server.report.words import interval, listing, number, size, small, with_interval
 from wardround_server.report.write import TEMPLATES
 from wardround_simulation.evidence.record import Evidence, Hospital, InversionFinding, MembershipFinding
 
@@ -107,6 +107,9 @@ def _verdict(evidence: Evidence) -> list[tuple[str, str]]:
     good = "it was not judged on test patients"
     if whole and (found := whole[first.name]).value is not None:
         good = f"{first.term} {with_interval(number(found.value), interval(found))}"
+        if evidence.not_in_means:
+            words = listing([f"“{word}”" for word in evidence.not_in_means])
+            good += f"; without {words}, which too few test patients have"
     privacy = evidence.study.privacy
     private = isinstance(privacy, DpSgd)
     safe = f"ε at most {privacy.epsilon:g}" if isinstance(privacy, DpSgd) else "no differential privacy"

@@ -121,6 +121,8 @@ class Evidence(Record):
     rounds: Count
     metrics: dict[Name, dict[Name, Estimate]]
     """How the model does on test patients: site → metric."""
+    not_in_means: tuple[str, ...] = ()
+    """Groups (classes, structures) with too few test records of all hospitals to count in these figures."""
     attacks: Attacks
     notes: tuple[str, ...]
 

@@ -56,11 +56,9 @@ def said_of_means(results: Results) -> str:
         said.append(f"Not in the means over hospitals, with fewer than {LEAST_RECORDS} on either side: {listing(few)}.")
     elif there and not any(sites[name].enough for name in there):
         said.append(f"No hospital has {LEAST_RECORDS} test records on either side: means over hospitals say little.")
-    whole = sites.get(ALL)
-    task = task_of(results.study.task)
-    if whole and _has_sides(results):
-        rare = [word for word, group in zip(results.study.groups, whole.by_group, strict=True) if not group.enough]
-        if rare and len(rare) < len(whole.by_group):
+    task, rare = task_of(results.study.task), rare_groups(results)
+    if _has_sides(results):
+        if rare:
             words = listing([f"“{word}”" for word in rare])
             few_of_them = f"fewer than {LEAST_RECORDS} {records(results.study)}" + (
                 " on either side" if task.apart else ""
@@ -74,6 +72,15 @@ def said_of_means(results: Results) -> str:
                     f"“{word}”{more}."
                 )
     return " ".join(said)
+
+
+def rare_groups(results: Results) -> list[str]:
+    """Name the groups with too few test records of all hospitals to count in a mean over groups; none, if all have."""
+    whole = results.evaluation.get(FEDERATED, {}).get(ALL)
+    if whole is None or not _has_sides(results):
+        return []
+    rare = [word for word, group in zip(results.study.groups, whole.by_group, strict=True) if not group.enough]
+    return rare if len(rare) < len(whole.by_group) else []
 
 
 def not_in_figures(results: Results, hospitals: Sequence[str]) -> list[tuple[str, list[str], bool]]:

@@ -288,6 +288,22 @@ def test_a_hospital_that_only_evaluates_answers_with_the_data_that_it_approved_a
     asked_to_prepare(folder, study)
 
 
+def test_a_record_of_an_earlier_version_holds_a_hospital_that_only_evaluates_to_its_images_and_labels(
+    folder: HospitalFolder,
+) -> None:
+    study = only_judged(folder)
+    approve(folder, study.study.name)
+    kept = json.loads((folder.path / FILE).read_text())
+    for one in kept["earlier"]:
+        assert one["brought"].pop("data")
+    (folder.path / FILE).write_text(json.dumps(kept))
+    asked_to_prepare(folder, study)
+    images = folder.settings().data
+    (images / "labels.csv").write_text((images / "labels.csv").read_text().replace("4.dcm,none", "4.dcm,finding"))
+    with pytest.raises(PrivacyError, match="not those with which this hospital approved"):
+        asked_to_prepare(folder, study)
+
+
 @pytest.mark.slow  # the images are read four times
 def test_only_what_was_read_is_approved_by_its_digest(folder: HospitalFolder) -> None:
     study = propose(folder, "first")

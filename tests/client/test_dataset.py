@@ -6,6 +6,7 @@ import shutil
 from pathlib import Path
 
 import numpy as np
+import pydicom
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -39,9 +40,9 @@ def folder(tmp_path: Path) -> Path:
     return tmp_path / "images"
 
 
-def open_data(folder: Path, of: Study, **more: object) -> Dataset:
+def open_data(folder: Path, of: Study, *, trains: bool = True, **more: object) -> Dataset:
     source = Source(folder, folder.parent / "state", **more)  # type: ignore[arg-type]
-    return prepare(source, of, *take_in(source, of))
+    return prepare(source, of, *take_in(source, of), trains=trains)
 
 
 @given(
@@ -125,6 +126,36 @@ def test_another_form_another_image_or_another_label_is_another_fingerprint(fold
     save(tiny(np.arange(480, dtype=np.uint16).reshape(20, 24), PatientID="P0", PatientName=""), folder / "0-0.dcm")
     prints.add(open_data(folder, study(data=MR)).fingerprint)
     assert len(prints) == 5
+
+
+@pytest.mark.parametrize("trains", [True, False], ids=["trains", "only evaluates"])
+def test_test_patients_in_another_subgroup_are_another_fingerprint_where_the_study_tells_by_subgroup(
+    folder: Path, trains: bool
+) -> None:
+    """The sums over a subgroup are exact: asked again, the difference would be those of the patients who left it."""
+    evaluation = {"test": 0.6, "smallest_subgroup": 5}
+    told = study(data=MR, evaluation=evaluation | {"subgroups": [{"by": "age", "bands": [40]}]})
+    table = folder / "labels.csv"
+    rows = table.read_text().splitlines()[1:]
+
+    def prints(of: Study) -> set[str]:
+        found = set()
+        for age in (30, 50):
+            table.write_text("\n".join(["file,label,age", *(f"{row},{age}" for row in rows)]) + "\n")
+            found.add(open_data(folder, of, trains=trains).fingerprint)
+        return found
+
+    assert len(prints(told)) == 2
+    assert len(prints(study(data=MR, evaluation=evaluation))) == 1
+
+
+def test_other_patients_are_another_fingerprint_where_a_hospital_only_evaluates(folder: Path) -> None:
+    prints = [open_data(folder, study(data=MR), trains=False).fingerprint]
+    image = pydicom.dcmread(folder / "9-1.dcm")
+    image.PatientID = "P8"  # all pixels and labels stay what they are
+    image.save_as(folder / "9-1.dcm")
+    prints.append(open_data(folder, study(data=MR), trains=False).fingerprint)
+    assert prints[0] != prints[1]
 
 
 def test_a_preparation_that_was_killed_is_made_again(folder: Path) -> None:

@@ -158,7 +158,8 @@ class Dataset:
     test: Examples
     intake: Intake
     fingerprint: str
-    """Digest of which images, labels and split these are; it changes when one of them does."""
+    """Digest of which images, labels and split these are, and in which subgroup each test patient is where the study
+    asks; of a hospital that only evaluates, of whose patients they are too. It changes when one of them does."""
     identifiers: tuple[str, ...] = field(repr=False)
     """By the codes of ``Examples.patients``: what the hospital's files call the patient. For the ledger only."""
     labelled: str = ""
@@ -300,12 +301,16 @@ def prepare(
     fingerprint = hashlib.sha256(made.stamp + parts.tobytes()).hexdigest()
     is_file_each = not (source.arrays or local.records or study.data.gathered)
     tested = [one for one, part in zip(used, of_file, strict=True) if part == TEST]
+    by_subgroup = subgroups_of(source, study.evaluation, tested, fingerprint)
+    # Exact sums before and after one patient came into another subgroup would differ by that patient's.
+    if told := (*by_subgroup, *(() if trains else (patients,))):
+        fingerprint = hashlib.sha256(fingerprint.encode() + b"".join(one.tobytes() for one in told)).hexdigest()
     return Dataset(
         train=examples(0),
         validation=examples(1),
         test=examples(2),
         fingerprint=fingerprint,
-        by_subgroup=subgroups_of(source, study.evaluation, tested, fingerprint),
+        by_subgroup=by_subgroup,
         intake=Intake(
             refused=dict(Counter(refusal.reason for refusal in index.refused)),
             left_out=dict(left_out),

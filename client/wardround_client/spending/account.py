@@ -30,7 +30,10 @@ from wardround_common.randomness import Stream
 from wardround_common.study.file import Study
 
 OTHER_DATA = "the images, labels or patients are not those with which this hospital approved the study"
-OTHER_DATA_DO = "Approve the study again with the data as they are now, or restore those that were approved."
+OTHER_DATA_DO = (
+    "Approve the study again with the data as they are now, or restore those that were approved. If nobody changed "
+    "them, Wardround was upgraded, and reads some of them otherwise: its changelog says which."
+)
 UNPROTECTED = Event(noise_multiplier=0.0, sampling_rate=1.0, steps=1)
 """A round of a study without differential privacy."""
 

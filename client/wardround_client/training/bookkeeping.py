@@ -241,6 +241,7 @@ class BookKeeping:
             for weight, form in self._forms(seen, call):
                 if weight in self._names:
                     self._found.setdefault(weight, []).append(form)
+            seen.given = gradient.new_empty(0)  # the graph, which is kept until the end, would keep it
             for weight in seen.weights:
                 self._waiting[weight] -= 1
                 if not self._waiting[weight]:

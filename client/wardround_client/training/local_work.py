@@ -451,6 +451,7 @@ def _private_steps(this: _Round, privacy: DpSgd, plan: PrivacyPlan) -> None:
             sums = _with_room(this, partial(_step_sums, this, books, privacy, plan, step))
             for weight, noisy in zip(this.weights, noise.add(sums, expected), strict=True):
                 weight.grad = noisy
+            del sums, noisy  # the next step would begin beside them
             _pull_to_anchors(this.weights, anchors, mu)
             _correct(this)
             optimiser.step()

@@ -21,7 +21,7 @@ def keep_memory() -> None:
     takes, each step gets its memory from the system anew, which clears it page by page. It holds for the main thread;
     what other threads leave is given back in parts of 64 MiB. Another C library than GNU's stays as it is.
     """
-    with suppress(AttributeError):
+    with suppress(AttributeError, TypeError):  # musl has no such function, Windows no such library
         library = ctypes.CDLL(None)
         library.mallopt(_M_MMAP_THRESHOLD, LARGE)
         library.mallopt(_M_TRIM_THRESHOLD, KEPT)

@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# MONAI 1.6.1, torch 2.13.0, numpy 2.4.6.
+# MONAI 1.6.1, torch 2.13.0, numpy 2.4.6, scikit-image 0.26.0, SciPy 1.17.1.
 # Behaviour: NormalizeIntensity with `nonzero` or `channel_wise`, KeepLargestConnectedComponent and RandCoarseDropout write
 # into the float32 tensor or NumPy array that they are given. A raw outline that is kept to be compared with the cleaned
 # one has lost its islands, too, and both have the same Dice. NormalizeIntensity without options, FillHoles,
@@ -12,7 +12,7 @@ place="$(mktemp -d)"
 trap 'rm -rf "$place"' EXIT
 python3 -m venv "$place/env"
 "$place/env/bin/pip" install --quiet --disable-pip-version-check torch==2.13.0
-"$place/env/bin/pip" install --quiet --disable-pip-version-check monai==1.6.1 numpy==2.4.6
+"$place/env/bin/pip" install --quiet --disable-pip-version-check monai==1.6.1 numpy==2.4.6 scikit-image==0.26.0 scipy==1.17.1
 "$place/env/bin/python" -W ignore - <<'PYTHON'
 import sys
 

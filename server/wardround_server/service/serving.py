@@ -85,7 +85,7 @@ class Service:
         self._log.note("service began", {"version": version("wardround")})
         settings = self._folder.settings
         self._follow()
-        _ = self._folder.certificate()  # says what is the matter, where a TLS library would not
+        certificate = self._folder.certificate()  # says what is the matter, where a TLS library would not
         self._certificate = self._folder.server_certificate.read_bytes()
         self._link.serve(host, settings.port, self._folder.server_certificate, self._folder.server_key)
         health = Health(lambda: {DISK: full_disk(self._folder.path)})
@@ -95,7 +95,7 @@ class Service:
             self._folder.forget_unsent()
             figures = self._open_metrics(metrics)
             self._say(f"serving hospitals at {settings.address}; {len(self._keys)} enrolled", event="serving")
-            if warning := expiry_warning(self._folder.certificate(), datetime.now(UTC)):
+            if warning := expiry_warning(certificate, datetime.now(UTC)):
                 self._say(warning, event="certificate", level="warning")
             self._take_up()
             while not stop.wait(LOOK_S):

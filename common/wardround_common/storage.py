@@ -66,9 +66,7 @@ def write_atomically(
         try:
             mode = 0o600 if private else 0o666  # the umask takes from the latter what others may not do
             with new_file(making, mode) as file:
-                write_pieces(file, [content] if isinstance(content, bytes) else content, past_cache=durable)
-                if durable:
-                    os.fsync(file)
+                write_pieces(file, [content] if isinstance(content, bytes) else content, durable=durable)
             making.replace(path)
         except BaseException:
             making.unlink(missing_ok=True)
@@ -87,20 +85,26 @@ def new_file(path: Path, mode: int) -> Iterator[int]:
         os.close(file)
 
 
-def write_pieces(file: int, pieces: Sequence[bytes | memoryview], *, past_cache: bool) -> None:
+def write_pieces(file: int, pieces: Sequence[bytes | memoryview], *, durable: bool) -> None:
     """Write pieces into an empty file, one after the other.
 
-    ``past_cache``: large ones go straight to the disk (``O_DIRECT``), where the file system can do that: for what is
-    flushed at once and hardly ever read again. The system's cache costs several times what copying the bytes does, and
-    keeps them. They come from memory of our own, which begins and ends where the disk's blocks do.
+    ``durable``: they are on the disk when this returns. Large ones then go straight to it (``O_DIRECT``), where the
+    file system can do that: they are hardly ever read again. The system's cache costs several times what copying the
+    bytes does, and keeps them. They come from memory of our own, which begins and ends where the disk's blocks do.
 
     Raises:
         OSError: the disk is full, or fails.
     """
-    if not past_cache or sum(map(len, pieces)) < BLOCK_BYTES or not _past_cache(file, past=True):
+    if durable and sum(map(len, pieces)) >= BLOCK_BYTES and _past_cache(file, past=True):
+        _write_blocks(file, pieces)
+    else:
         with open(file, "wb", closefd=False) as buffered:
             buffered.writelines(pieces)
-        return
+    if durable:
+        os.fsync(file)
+
+
+def _write_blocks(file: int, pieces: Sequence[bytes | memoryview]) -> None:
     block, filled = room(BLOCK_BYTES), 0
     for piece in pieces:
         rest, place = memoryview(piece), 0

@@ -131,7 +131,7 @@ def test_a_small_class_does_not_follow_from_all_images_less_the_other_classes(re
 
 
 def with_test(results: Results, site: str, found: int, of: int, rest: int = 80) -> Results:
-    """Replace what a site was judged on: so many of a class, of whom so many were found, beside the rest."""
+    """Replace a site's figures by those of a class: how many records it has, how many were found, how many others."""
     whole = results.evaluation[FEDERATED][ALL]
     groups = [
         group.model_copy(update={"records": records, "rest": others, "found": min(found, records)})

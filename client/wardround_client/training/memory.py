@@ -2,16 +2,13 @@
 
 from __future__ import annotations
 
-import ctypes
-from contextlib import suppress
+from wardround_common.allocator import keep_free
 
 LARGE = 32 * 2**20
 """Bytes up to which a tensor is cut from what is kept: the most that the GNU C library allows. A larger one is taken
 from the system and given back each time."""
 KEPT = 256 * 2**20
 """Bytes at most that are kept when they are free at the end of what tensors are cut from."""
-_M_MMAP_THRESHOLD = -3  # <malloc.h>
-_M_TRIM_THRESHOLD = -1
 
 
 def keep_memory() -> None:
@@ -19,9 +16,6 @@ def keep_memory() -> None:
 
     By itself it learns from the tensors that were freed before how much it keeps, and where that is less than a step
     takes, each step gets its memory from the system anew, which clears it page by page. It holds for the main thread;
-    what other threads leave is given back in parts of 64 MiB. Another C library than GNU's stays as it is.
+    what other threads leave is given back in parts of 64 MiB.
     """
-    with suppress(AttributeError, TypeError):  # musl has no such function, Windows no such library
-        library = ctypes.CDLL(None)
-        library.mallopt(_M_MMAP_THRESHOLD, LARGE)
-        library.mallopt(_M_TRIM_THRESHOLD, KEPT)
+    keep_free(KEPT, large_bytes=LARGE)

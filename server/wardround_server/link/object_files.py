@@ -176,8 +176,7 @@ class ObjectFiles(SqlObjectStore):
             return
         try:
             with no_room_is_said(path), new_file(path, 0o600) as file:
-                write_pieces(file, pieces, past_cache=True)
-                os.fsync(file)
+                write_pieces(file, pieces, durable=True)
             yield Written(name, path, pieces=pieces)
         finally:
             path.unlink(missing_ok=True)

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-import ctypes
-from contextlib import suppress
+from wardround_common.allocator import keep_free
 
 LARGE = 272 * 1024
 """Bytes from which on a buffer is given back: more than the 256 KiB in which asyncio reads TLS. When those went back to
@@ -11,8 +10,6 @@ the system after each read, that took three quarters of the processor time of re
 KEPT = 4 * 2**20
 """Bytes at the end of what a thread takes its smaller buffers from, up to which they are kept when they are free. The
 GNU C library keeps 128 KiB, and so fetched each of those 256 KiB anew: a page fault for every 4 KiB that came."""
-_M_MMAP_THRESHOLD = -3  # <malloc.h>
-_M_TRIM_THRESHOLD = -1
 
 
 def give_large_buffers_back() -> None:
@@ -20,9 +17,5 @@ def give_large_buffers_back() -> None:
 
     By itself it learns to cut the parts of uploads from what it keeps for connections too; long and short lives then
     lie side by side, and the process grows by some pages a round without holding anything more (``make soak``).
-    Another C library than GNU's stays as it is.
     """
-    with suppress(AttributeError):
-        library = ctypes.CDLL(None)
-        library.mallopt(_M_MMAP_THRESHOLD, LARGE)
-        library.mallopt(_M_TRIM_THRESHOLD, KEPT)
+    keep_free(KEPT, large_bytes=LARGE)

@@ -400,6 +400,17 @@ def test_dates_of_before_dicom_are_written_as_today_and_what_is_no_date_is_named
         sources_of(case)
 
 
+@pytest.mark.parametrize("stated", ["1950", "195012", "19500000", "19501200"])
+def test_a_birth_date_of_which_only_a_part_was_left_is_written_as_unknown(
+    stated: str, card: Card, tmp_path: Path
+) -> None:
+    case, answer = classified(tmp_path, PatientBirthDate=stated)
+    assert report_of(answer, sources_of(case), card, None).PatientBirthDate == ""
+    case, _ = classified(tmp_path, StudyDate=stated)
+    with pytest.raises(ImageRefused, match="its StudyDate is not written as DICOM"):
+        sources_of(case)
+
+
 @pytest.mark.parametrize("word", ["StudyInstanceUID", "SOPInstanceUID"])
 def test_an_image_that_names_no_study_or_instance_is_told_so_and_not_that_it_is_no_dicom(
     word: str, tmp_path: Path

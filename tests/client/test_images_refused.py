@@ -234,6 +234,18 @@ def test_so_are_those_of_a_nifti_and_of_its_series(tmp_path: Path, apart: float)
         nifti_of(tmp_path / "n.nii")
 
 
+def test_a_qform_with_a_distance_of_zero_is_named_by_what_it_lacks(tmp_path: Path) -> None:
+    made = nibabel.Nifti1Image(np.stack([RAMP, RAMP], -1), None)
+    made.set_qform(np.eye(4), code=1)
+    nibabel.save(made, tmp_path / "n.nii")
+    content = bytearray((tmp_path / "n.nii").read_bytes())
+    content[88:92] = bytes(4)  # pixdim[3]
+    (tmp_path / "n.nii").write_bytes(content)
+    assert reason_of(tmp_path / "n.nii") == "pixel-distances"
+    with pytest.raises(ImageRefused, match="pixdim, of which one is not above 0"):
+        nifti_of(tmp_path / "n.nii")
+
+
 def test_a_distance_of_zero_states_none(tmp_path: Path) -> None:
     save(tiny(PixelSpacing=[0, 0]), tmp_path / "a")
     assert read_image(tmp_path / "a").spacing_mm is None

@@ -13,10 +13,12 @@ from wardround_common.shell.imports import Process, at_once
 @pytest.fixture(autouse=True)
 def _as_before() -> Iterator[None]:
     frozen = gc.get_freeze_count()
+    gc.unfreeze()
     yield
     gc.enable()
-    if not frozen:
-        gc.unfreeze()
+    gc.unfreeze()
+    if frozen:
+        gc.freeze()
 
 
 @pytest.mark.parametrize("ours", [True, False])
@@ -45,3 +47,12 @@ def test_collections_that_were_off_stay_off_and_an_import_that_fails_turns_them_
     with at_once():
         pass
     assert not gc.isenabled()
+
+
+def test_what_anothers_programme_left_out_of_collections_stays_out(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(Process, "ours", False)
+    gc.freeze()
+    frozen = gc.get_freeze_count()
+    with at_once():
+        pass
+    assert gc.get_freeze_count() == pytest.approx(frozen, rel=0.01)

@@ -23,8 +23,9 @@ from wardround_common.keys.identity import fingerprint
 from wardround_common.results import ALL, FEDERATED, Results
 from wardround_common.results.model_folder import read_model_folder
 from wardround_common.results.parts import Part
+from wardround_common.results.record import SplitCounts
 from wardround_common.shell.release_cli import app
-from wardround_common.study.file import Study, parse_study, read_study
+from wardround_common.study.file import DpSgd, Study, parse_study, read_study
 from wardround_common.study.template import study_text
 from wardround_common.tasks.registry import task_of
 from wardround_server.report.example import example
@@ -69,6 +70,35 @@ def test_an_export_has_the_study_that_was_approved_the_approvals_and_the_stateme
     assert names == {"hospital-2.statement", "hospital-3.statement"}  # what came before is kept
 
 
+def trained_on(patients: int) -> SplitCounts:
+    return SplitCounts(patients=patients, images=30, per_class=(15, 15))
+
+
+def with_counts(run: Path, patients: dict[str, int | None]) -> Results:
+    """Rewrite what a run says of how many patients each hospital trained on."""
+    results = Results.from_json((run / "results.json").read_text())
+    hospitals = [
+        one.model_copy(update={"train": None if (count := patients[one.name]) is None else trained_on(count)})
+        for one in results.hospitals
+    ]
+    changed = results.model_copy(update={"hospitals": tuple(hospitals)})
+    (run / "results.json").write_text(changed.to_json())
+    return changed
+
+
+def test_a_public_release_has_no_statement_that_tells_a_small_number_of_patients(
+    finished: Path, tmp_path: Path
+) -> None:
+    run, of = tmp_path / "run", rostered(rounds=1)
+    shutil.copytree(finished, run)
+    with_counts(run, {"a": 9, "b": 10, "c": None})
+    given = [stated(tmp_path, of, name) for name in "abc"]
+    export_run(run, tmp_path / "out", given, Release(public=True))
+    assert [path.name for path in (tmp_path / "out" / "statements").iterdir()] == ["hospital-2.statement"]
+    export_run(run, tmp_path / "whole")
+    assert len([*(tmp_path / "whole" / "statements").iterdir()]) == 3
+
+
 def test_an_exported_model_says_what_was_chosen_on_the_runs_validation_sums(finished: Path, tmp_path: Path) -> None:
     export_run(finished, tmp_path)
     of, found = rostered(rounds=1), read_model_folder(tmp_path)
@@ -95,6 +125,17 @@ def test_a_card_says_what_training_cost_and_that_simulated_noise_protects_nobody
     assert deployed is not None
     assert "against anyone who reads a hospital's updates or the model" in deployed.statement
     assert make_card(example(private=False), None, {}).privacy is None
+
+
+def test_a_card_says_the_studys_bound_where_what_was_spent_tells_a_small_number_of_patients() -> None:
+    results = example()
+    assert isinstance(results.study.privacy, DpSgd)
+    spent = next(one.privacy for one in results.hospitals if one.privacy).model_copy(update={"epsilon": 0.123})
+    few = [one.model_copy(update={"train": trained_on(9), "privacy": spent}) for one in results.hospitals]
+    said = make_card(results.model_copy(update={"hospitals": tuple(few)}), None, {}).privacy
+    assert said is not None
+    assert said.epsilon == results.study.privacy.epsilon
+    assert "0.123" not in said.statement
 
 
 def test_a_model_of_another_round_than_the_runs_last_is_not_exported(finished: Path, tmp_path: Path) -> None:

@@ -223,7 +223,7 @@ def test_both_commands_serve_figures_and_log_json_until_they_are_told_to_stop(tm
 
     try:
         until(lambda: 'wardround_hospital_state{state="waiting"} 1.0' in figures("hospital-a"), 180)
-        assert "wardround_coordinator_hospitals_connected 1.0" in figures("C")
+        until(lambda: "wardround_coordinator_hospitals_connected 1.0" in figures("C"), 180)
     finally:
         for process in running.values():
             process.terminate()

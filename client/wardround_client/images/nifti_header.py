@@ -100,10 +100,18 @@ def form_of(header: Any, shape: tuple[int, int, int], *, where: str) -> tuple[ND
     """Return the affine that is trusted, (4, 4) towards right, front and head in mm, and what it contradicts.
 
     Raises:
-        ImageRefused: ``no-orientation`` if the header states no form, ``affines-contradict`` if it states two.
+        ImageRefused: ``no-orientation`` if the header states no form, ``affines-contradict`` if it states two,
+            ``pixel-distances`` if its qform has a distance that is not above 0.
     """
     forms = {}
     for name, read in (("sform", header.get_sform), ("qform", header.get_qform)):
+        if name == "qform" and int(header["qform_code"]) > 0 and not (header["pixdim"][1:4] > 0).all():
+            raise ImageRefused(
+                "pixel-distances",
+                "its qform goes with the distances of pixdim, of which one is not above 0",
+                where=where,
+                do="Convert it again from the original DICOM files.",
+            )
         affine, code = read(coded=True)
         if affine is not None and code > 0:
             forms[name] = (int(code), np.asarray(affine, np.float64))

@@ -61,6 +61,8 @@ _WHEN: dict[str, tuple[re.Pattern[str], Callable[[str], object]]] = {
     "StudyTime": (re.compile(r"^(\d\d):(\d\d):(\d\d(?:\.\d+)?)$"), TM),
 }
 """The form that dates and times had before DICOM (PS3.5 6.2), which some images still have, and what checks today's."""
+_PART_OF_A_DATE = re.compile(r"^\d{4}(0000|\d\d(00)?)?$")
+"""A year, or a year and a month, which de-identification leaves of a birth date; a DICOM date has all three."""
 Floats = NDArray[np.float64]
 _METHODS = ("DeidentificationMethod", "DeidentificationMethodCodeSequence")
 
@@ -215,8 +217,9 @@ def _attributes(path: Path) -> Dataset:
             setattr(header, word, "")
     for word, (pattern, check) in _WHEN.items():
         stated = str(header[word].value or "")
+        partly = word == "PatientBirthDate" and _PART_OF_A_DATE.match(stated)
         try:
-            check(written := pattern.sub(r"\1\2\3", stated))
+            check(written := "" if partly else pattern.sub(r"\1\2\3", stated))
         except ValueError:
             raise ImageRefused(
                 "unreadable",

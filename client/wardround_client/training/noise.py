@@ -44,9 +44,8 @@ class Pending:
     scale: float
     """Its standard deviation."""
     blocks: Sequence[Future[torch.Tensor]] = field(repr=False)
-    """Of numbers, which lie one after the other in ``whole``, or for a card of words."""
+    """Each of ``BLOCK`` numbers, the last of fewer, or for a card of words."""
     device: torch.device
-    whole: torch.Tensor = field(repr=False)
 
     @property
     def unit(self) -> float:
@@ -59,10 +58,8 @@ class Pending:
         if self.device.type == "cuda":
             words = torch.cat([block.to(self.device, non_blocking=True) for block in made])
             return self._together(sums, in_units(words, self.scale), divisor)
-        noise = self.whole
-        ends = list(accumulate(each.numel() for each in sums))
-        parts = [noise[end - each.numel() : end] for each, end in zip(sums, ends, strict=True)]
-        return [self._added(each, part, divisor) for each, part in zip(sums, parts, strict=True)]
+        begins = accumulate((each.numel() for each in sums), initial=0)
+        return [self._added(each, made, begin, divisor) for each, begin in zip(sums, begins, strict=False)]
 
     def _together(self, sums: Sequence[torch.Tensor], noise: torch.Tensor, divisor: float) -> list[torch.Tensor]:
         """Add it on a card to all tensors at once: to start an operation there takes longer than most of them last."""
@@ -72,15 +69,19 @@ class Pending:
         parts = found.split([each.numel() for each in sums])  # type: ignore[no-untyped-call]  # torch's own method
         return [part.view(each.shape).to(each.dtype) for part, each in zip(parts, sums, strict=True)]
 
-    def _added(self, one: torch.Tensor, noise: torch.Tensor, divisor: float) -> torch.Tensor:
+    def _added(self, one: torch.Tensor, noise: Sequence[torch.Tensor], begin: int, divisor: float) -> torch.Tensor:
+        """Add to a tensor the numbers that begin with this one of the blocks'."""
+        if one.device.type != "cpu":  # such as mps, which has no float64
+            return self._added(one.cpu(), noise, begin, divisor).to(one.device)
         flat = one.reshape(-1)
-        if flat.device != noise.device:  # such as mps, which has no float64
-            return self._added(one.cpu(), noise, divisor).to(one.device)
         result = torch.empty_like(flat)
-        for start in range(0, len(flat), 4 * CHUNK):
-            part = slice(start, start + 4 * CHUNK)
+        start = 0
+        while start < len(flat):
+            block, first = divmod(begin + start, BLOCK)
+            part = slice(start, start + min(4 * CHUNK, BLOCK - first, len(flat) - start))
             whole = flat[part].to(torch.float64, copy=True).mul_(1 / self.unit).round_()
-            result[part] = whole.add_(noise[part]).mul_(self.unit / divisor)
+            result[part] = whole.add_(noise[block][first : first + len(whole)]).mul_(self.unit / divisor)
+            start = part.stop
         return result.view(one.shape)
 
 
@@ -88,21 +89,22 @@ class NoiseMaker:
     """Makes noise in threads of its own, for steps that each need as many numbers; one step's at a time."""
 
     def __init__(self, pool: ThreadPoolExecutor, count: int, scale: float, device: torch.device) -> None:
-        self._pool, self._count, self._scale, self._device = pool, count, scale, device
-        here = 0 if device.type == "cuda" else count + count % 2
-        self._whole = torch.empty(here, dtype=torch.float64)  # asked for once: new memory costs as much as the numbers
+        self._pool, self._scale, self._device = pool, scale, device
+        sizes = [min(BLOCK, count - start) for start in range(0, count, BLOCK)]
+        self._pairs = [-(-size // 2) for size in sizes]  # of each block
+        # asked for once, since new memory costs as much as the numbers; in blocks, which a round leaves to the next one
+        here = [] if device.type == "cuda" else self._pairs
+        self._blocks = [torch.empty(2 * pairs, dtype=torch.float64) for pairs in here]
 
     def begin(self, stream: Stream) -> Pending:
         """Begin to make one step's noise from a stream, when that of the step before has been added."""
-        blocks = []
-        for number, start in enumerate(range(0, self._count, BLOCK)):
-            child, part = stream.child("block", number), self._whole[start : start + BLOCK]
-            if self._device.type == "cuda":
-                pairs = -(-min(BLOCK, self._count - start) // 2)
-                blocks.append(self._pool.submit(words_of, child, pairs))
-            else:
-                blocks.append(self._pool.submit(write_numbers, child, part, self._scale))
-        return Pending(self._scale, blocks, self._device, self._whole)
+        children = [stream.child("block", number) for number in range(len(self._pairs))]
+        if self._device.type == "cuda":
+            made = [self._pool.submit(words_of, *each) for each in zip(children, self._pairs, strict=True)]
+        else:
+            blocks = zip(children, self._blocks, strict=True)
+            made = [self._pool.submit(write_numbers, *each, self._scale) for each in blocks]
+        return Pending(self._scale, made, self._device)
 
 
 @contextmanager

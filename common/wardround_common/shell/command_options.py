@@ -126,5 +126,5 @@ CardWordsFile = Annotated[
     ),
 ]
 PublicRelease = Annotated[
-    bool, typer.Option("--public", help="Leave out report and results, which state small numbers of patients.")
+    bool, typer.Option("--public", help="Leave out report, results and statements that tell small numbers of patients.")
 ]

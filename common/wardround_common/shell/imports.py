@@ -28,8 +28,9 @@ def at_once() -> Iterator[None]:
     try:
         yield
     finally:
-        gc.freeze()  # no walk: all that is there goes to the oldest generation, or out of them
-        if not Process.ours:
-            gc.unfreeze()
+        if Process.ours or not gc.get_freeze_count():  # what another has frozen stays so
+            gc.freeze()  # no walk: all that is there goes to the oldest generation, or out of them
+            if not Process.ours:
+                gc.unfreeze()
         if was_on:
             gc.enable()

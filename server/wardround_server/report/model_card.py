@@ -388,6 +388,11 @@ def calibration(results: Results, card: Card) -> list[str]:
     return said if found else [said[0].partition(";")[0] + "."]
 
 
+def few_train(one: HospitalRecord) -> bool:
+    """Tell whether a hospital is known to have trained on too few patients for their number to be published."""
+    return one.train is not None and one.train.patients < SMALLEST
+
+
 def privacy(results: Results) -> Raw | None:
     """Show what the study cost the patients of each hospital.
 
@@ -397,7 +402,7 @@ def privacy(results: Results) -> Raw | None:
     for one in results.hospitals:
         if one.privacy is None:
             continue
-        hidden = one.train is not None and one.train.patients < SMALLEST
+        hidden = few_train(one)
         shown = [number(one.privacy.epsilon, 2), f"{one.privacy.delta:g}", number(one.privacy.noise_multiplier, 2)]
         rows.append([one.name, "–", shown[1], "–"] if hidden else [one.name, *shown])
     return table(["Hospital", "ε spent", "δ", "Noise multiplier"], rows) if rows else None

@@ -99,7 +99,7 @@ def export_model(run: Path, study: Study, out: Path, release: Release = Release(
         StorageError: a file cannot be read or written, or is of another run, or ``out`` holds anything else.
         ModelError: the model is not the one that the run made.
     """
-    results = Results.from_json(_text(run / RESULTS), where=str(run / RESULTS))
+    results = read_results(run)
     if results.study_digest != study.digest():
         raise StorageError(
             "this is of another study than the run: the study digest differs",
@@ -141,6 +141,15 @@ def export_model(run: Path, study: Study, out: Path, release: Release = Release(
     copied = [name for name in (*contents, CARD) if name in sums.of]
     others = [name for name in sums.of if name not in copied]
     return [*copied, *others, SUMS, *((SIGNATURE, KEY) if release.identity else ())]
+
+
+def read_results(run: Path) -> Results:
+    """Read a finished run's results.
+
+    Raises:
+        StorageError: they cannot be read.
+    """
+    return Results.from_json(_text(run / RESULTS), where=str(run / RESULTS))
 
 
 def _unlike(run: Path, state: State | None) -> Unlike | None:
@@ -235,7 +244,12 @@ def _privacy(results: Results) -> PrivacyClaim | None:
     privacy = results.study.privacy
     if not isinstance(privacy, DpSgd):
         return None
-    spent = max((one.privacy.epsilon for one in results.hospitals if one.privacy), default=privacy.epsilon)
+    each = [
+        max(one.privacy.epsilon, privacy.epsilon) if model_card.few_train(one) else one.privacy.epsilon
+        for one in results.hospitals
+        if one.privacy
+    ]  # of few patients the study's bound: with the study file, what they spent tells how many they are
+    spent = max(each, default=privacy.epsilon)
     bound = f"No patient spent more than epsilon {spent:.3g} at delta {privacy.delta:g}"
     if results.engine != DEPLOYED:
         words = (

@@ -25,6 +25,7 @@ from wardround_common.results import DEPLOYED
 from wardround_common.storage import read_whole, write_atomically
 from wardround_common.study.file import Study, parse_canonical
 from wardround_common.study.roster import keys_of
+from wardround_server.report.model_card import few_train
 from wardround_server.rounds import exported_model
 from wardround_server.rounds.approval import ApprovalBook
 
@@ -61,6 +62,8 @@ def export_run(
 ) -> list[str]:
     """Export a finished run's model, with the statements that were kept and those given now; name the files.
 
+    A public release has the statements of hospitals that are known to have trained on enough patients.
+
     Raises:
         StorageError: the run is not over, or a file cannot be read or written.
         MessageError: a statement or an approval does not hold.
@@ -79,9 +82,17 @@ def export_run(
         APPROVALS: write_approvals(study, approvals),
         RUN: json.dumps(facts, indent=1).encode(),
     }
+    shown = _published(run) if release.public else frozenset()
     for path in sorted((run / STATEMENTS).glob("*.statement")):
-        more[f"{STATEMENTS}/{path.name}"] = read_whole(path)
+        if not release.public or read_statement(study, path).hospital in shown:
+            more[f"{STATEMENTS}/{path.name}"] = read_whole(path)
     return exported_model.export_model(run, study, out, replace(release, more=more))
+
+
+def _published(run: Path) -> frozenset[str]:
+    """Name the hospitals of which all may know on how many patients they trained, as their statements tell."""
+    hospitals = exported_model.read_results(run).hospitals
+    return frozenset(one.name for one in hospitals if one.train is not None and not few_train(one))
 
 
 def _study(run: Path) -> Study:

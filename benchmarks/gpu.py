@@ -511,7 +511,8 @@ def main(wanted: Wanted, out: Path | None) -> list[str]:
     figures, left = begun(out, about, list(parts))
     if len(left) < len(parts):
         print(f"{out}: continues a run that was interrupted, with {', '.join(left)}", flush=True)
-    for name in list(left):
+    for number, name in enumerate(list(left), len(parts) - len(left) + 1):
+        print(f"{name}, {number} of {len(parts)} ...", flush=True)
         began = time.perf_counter()
         try:
             figures |= parts[name]()

@@ -179,7 +179,7 @@ class Place:
             yield node
         finally:
             stop.set()
-            thread.join(10)
+            thread.join(60)
             assert not thread.is_alive(), "the hospital's link did not end when it was told to"
 
 
@@ -229,7 +229,7 @@ def vector_of(message: Message) -> np.ndarray:
     return message.content.array_records["arrays"]["vector"].numpy()
 
 
-def until(happens: Callable[[], object], within_s: float = 20.0) -> None:
+def until(happens: Callable[[], object], within_s: float = 60.0) -> None:
     """Wait until something happens."""
     end = time.monotonic() + within_s
     while not happens():

@@ -79,7 +79,7 @@ class Federation:
         def end() -> None:
             stop.set()
             for thread in threads:
-                thread.join(20)
+                thread.join(60)
                 assert not thread.is_alive(), "a service did not end when it was told to"
 
         self._open.callback(end)
@@ -125,7 +125,7 @@ class Federation:
     def metrics(self, who: str) -> str:
         """Read what a service says at its metrics' port, as Prometheus does."""
         (address,) = re.findall(r"figures for Prometheus at (\S+)", self.logs[who, "text"].getvalue())
-        with urllib.request.urlopen(address, timeout=10) as answer:  # noqa: S310  # an address of ours
+        with urllib.request.urlopen(address, timeout=30) as answer:  # noqa: S310  # an address of ours
             return str(answer.read().decode())
 
     def patients(self) -> set[str]:

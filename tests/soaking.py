@@ -315,7 +315,7 @@ def soak(plan: Plan, folder: Path, tell: Callable[[Look], None] = lambda look: N
         finally:
             stop.set()
             for thread in threads:
-                thread.join(20)
+                thread.join(60)
         look(plan.rounds + 1)
     state = read_checkpoint(place.path / "runs" / NAME / "checkpoint", study)
     if len(state.history) == plan.rounds:

@@ -151,7 +151,7 @@ class Meeting:
             assert thread.is_alive(), ended
         finally:
             stop.set()
-            thread.join(10)
+            thread.join(60)
             port.stop()
 
     def kept(self) -> list[str]:
@@ -350,7 +350,7 @@ def test_a_coordinator_without_tls_1_3_is_refused_and_said_so(tmp_path: Path) ->
     link = Link(f"127.0.0.1:{listener.getsockname()[1]}", authority.certificate, private_pem(new_key()))
     with listener, closing(Wire(link)) as wire, pytest.raises(LinkError, match=r"does not speak TLS 1\.3"):
         wire.ask("pull-messages", fleet_pb2.PullMessagesRequest(), fleet_pb2.PullMessagesResponse)
-    thread.join(10)
+    thread.join(60)
     assert met == []
 
 

@@ -382,7 +382,7 @@ def offer(settings: PacsSettings, image: FileDataset, calling: str, called: str,
         return status == 0
     finally:
         if made.is_alive():
-            made.join(5)
+            made.join(60)
         sockets.close()
 
 

@@ -326,7 +326,7 @@ def test_a_redirect_is_not_followed(standing: Place) -> None:
         with pytest.raises(LinkError, match="HTTP 307"):
             wire.ask("pull-messages", fleet_pb2.PullMessagesRequest(), fleet_pb2.PullMessagesResponse)
         wire.close()
-        thread.join(10)
+        thread.join(60)
     assert heads[0].startswith(b"POST /v1/fleet/pull-messages")
     assert heads[1] == b""
 

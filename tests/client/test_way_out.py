@@ -41,7 +41,7 @@ def opened(way: WayOut) -> Iterator[int]:
     finally:
         loop, over = end[0]
         loop.call_soon_threadsafe(over.set)
-        thread.join(20)
+        thread.join(60)
 
 
 def answer(port: int, content: bytes) -> bytes:

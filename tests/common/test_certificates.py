@@ -62,7 +62,7 @@ def connect(server: ServerCertificate, trusted: Authority, host: str, folder: Pa
             return str(connection.version())
     finally:
         ours.close()
-        thread.join(10)
+        thread.join(60)
 
 
 def why(server: ServerCertificate, trusted: Authority, host: str, folder: Path) -> MessageError:

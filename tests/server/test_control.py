@@ -332,7 +332,7 @@ def liar(folder: Path, answer: Callable[[socket.socket], object]) -> Iterator[No
             yield
         finally:
             here.shutdown(socket.SHUT_RDWR)
-            thread.join(5)
+            thread.join(60)
             for taken in held:
                 taken.close()
 

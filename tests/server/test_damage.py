@@ -60,7 +60,7 @@ class Coordinator:
             assert thread.is_alive(), "the service ended"
         finally:
             stop.set()
-            thread.join(20)
+            thread.join(60)
 
     def status(self) -> Any:
         return status_of(self.folder.path)

@@ -145,6 +145,6 @@ def test_a_sign_of_life_carries_what_each_end_says_of_itself(tmp_path: Path, mon
         thread.start()
         until(lambda: heard_by_client)
         stop.set()
-        thread.join(10)
+        thread.join(60)
     assert heard_by_server[0] == ("mercy", "from mercy")
     assert set(heard_by_client) == {"from the coordinator"}

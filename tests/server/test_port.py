@@ -17,7 +17,7 @@ from wardround_server.link.port import PORTION_BYTES, Port
 
 ANSWER: list[Content] = [b"head", np.arange(4_000_000, dtype=np.uint64).view(np.uint8).data, b"", b"end"]
 BODY = np.arange(PORTION_BYTES, dtype=np.uint32).tobytes()  # four portions
-WAIT_S = 20
+WAIT_S = 60
 
 
 class _Large:

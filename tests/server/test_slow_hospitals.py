@@ -121,7 +121,7 @@ def ask_until_two_answered(here: Room, exchange: LinkExchange, then: Limits) -> 
     asking.start()
     until(lambda: len(heard) == 2)
     exchange._limits = then
-    asking.join(20)
+    asking.join(60)
     return heard
 
 
@@ -143,7 +143,7 @@ def test_f5_a_slow_hospitals_answer_is_dropped_and_neither_ends_the_run_nor_is_t
         asking = threading.Thread(target=lambda: second.update(ask(other, 2)))
         asking.start()
         let_go.set()  # while round 2 is asked, it sends what it did for round 1
-        asking.join(20)
+        asking.join(60)
         assert second == {"mercy": 2, "north": 2, "south": 2}
         assert slow.answered == [1, 2]
         assert answers_here(here.link) == 3  # those of round 2, until they are asked again
@@ -181,7 +181,7 @@ def test_nothing_of_an_answer_that_was_half_here_at_the_deadline_is_kept_or_read
         wire.ask("push-object", push_body(pushes[0]), message_pb2.PushObjectResponse)
         until(lambda: len(heard) == 2)
         exchange._limits = NO_TIME
-        asking.join(20)
+        asking.join(60)
         assert heard == {"mercy": 1, "north": 1, "south": "late"}
         with pytest.raises(NotWantedError, match="session"):
             wire.ask("push-object", push_body(pushes[1]), message_pb2.PushObjectResponse)
@@ -223,7 +223,7 @@ def test_a_hospital_that_goes_and_comes_back_in_another_process_answers_what_it_
         until(lambda: answers_here(here.link) == 2)
         second = Desk("south")
         with here.place.hospital("south", client_app(lambda context: second)):
-            asking.join(20)
+            asking.join(60)
         assert heard == {"mercy": 1, "north": 1, "south": 1}
         assert (first.answered, second.answered) == ([], [1])
 

@@ -120,7 +120,7 @@ def signed_head(wire: Wire, path: str, *more: str) -> bytes:
 
 
 @contextmanager
-def tls(place: Place, within_s: float = 20.0) -> Iterator[ssl.SSLSocket]:
+def tls(place: Place, within_s: float = 60.0) -> Iterator[ssl.SSLSocket]:
     """Connect with TLS."""
     context = ssl.create_default_context(cafile=place.authority.certificate)
     with (
@@ -130,7 +130,7 @@ def tls(place: Place, within_s: float = 20.0) -> Iterator[ssl.SSLSocket]:
         yield connection
 
 
-def raw(place: Place, content: bytes = b"", within_s: float = 20.0) -> bytes:
+def raw(place: Place, content: bytes = b"", within_s: float = 60.0) -> bytes:
     """Send some bytes to the port, and give what comes until the connection is closed."""
     with tls(place, within_s) as connection:
         connection.sendall(content)
@@ -402,7 +402,7 @@ def test_who_waits_for_answers_is_called_when_one_is_here_and_does_not_look_agai
         resting.start()
         _, node = ends["mercy"]
         push(ends["mercy"], _envelope(node, reply(node.node_id, grid._run_id, ids["mercy"])))
-        resting.join(20)
+        resting.join(60)
         assert not resting.is_alive()
         assert len(grid.pull_messages(ids.values())) == 1
         push(ends["north"], _envelope(ends["north"][1], reply(ends["north"][1].node_id, grid._run_id, ids["north"])))

@@ -189,4 +189,4 @@ def test_over_the_link_a_question_is_asked_worked_on_sent_and_answered(tmp_path:
                 )
                 wire.ask("push-object", push_body(pushed), message_pb2.PushObjectResponse)
         assert word("north") == "waiting"
-        asking.join(20)
+        asking.join(60)

@@ -132,7 +132,7 @@ def test_only_loopback_and_only_this_machines_own_name_is_answered() -> None:
             ("a.example", "/metrics"),
             ("127.0.0.1", "/"),
         ):
-            line = http.client.HTTPConnection("127.0.0.1", port.number, timeout=5)
+            line = http.client.HTTPConnection("127.0.0.1", port.number, timeout=30)
             line.request("GET", path, headers={"Host": f"{host}:{port.number}"})
             answers[host, path] = line.getresponse().status
             line.close()
@@ -165,7 +165,7 @@ def test_a_collector_that_fails_ends_neither_the_port_nor_the_service() -> None:
         port.registry = port._server.registry = CollectorRegistry()
         port.registry.register(Broken())  # type: ignore[arg-type]
         for _ in range(2):
-            line = http.client.HTTPConnection("127.0.0.1", port.number, timeout=5)
+            line = http.client.HTTPConnection("127.0.0.1", port.number, timeout=30)
             line.request("GET", "/metrics")
             assert line.getresponse().status == 500
             line.close()
@@ -216,7 +216,7 @@ def test_both_commands_serve_figures_and_log_json_until_they_are_told_to_stop(tm
 
     def figures(who: str) -> str:
         try:
-            with urllib.request.urlopen(f"http://127.0.0.1:{ports[who]}/metrics", timeout=10) as answer:
+            with urllib.request.urlopen(f"http://127.0.0.1:{ports[who]}/metrics", timeout=30) as answer:
                 return str(answer.read().decode())
         except OSError:
             return ""

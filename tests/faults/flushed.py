@@ -27,6 +27,7 @@ class Flushed:
     folder: Path
     before: dict[Path, bytes | None] = field(default_factory=dict)  # touched: what a power cut would leave, None: none
     contents: dict[int, bytes] = field(default_factory=dict)  # by inode, what was flushed of a file
+    inodes: dict[Path, int] = field(default_factory=dict)  # of what a touched name named
     ours: set[Path] = field(default_factory=set)  # written here and not flushed yet; what others write is theirs
     folders: set[Path] = field(default_factory=set)  # made, and their own folder not flushed since
 
@@ -90,8 +91,9 @@ class Flushed:
         if path in self.before:
             return
         self.before[path] = None
+        self.inodes.pop(path, None)
         if path.is_file():
-            self.before[path] = path.read_bytes()
+            self.before[path], self.inodes[path] = path.read_bytes(), path.stat().st_ino
 
     def _fsync(self, file: int) -> None:
         self.real_fsync(file)
@@ -110,9 +112,12 @@ class Flushed:
     def _flush_names(self, folder: Path) -> None:
         self.folders = {made for made in self.folders if made.parent != folder}
         for path in [path for path in self.before if path.parent == folder]:
-            if path in self.ours and path.is_file() and self.contents.get(path.stat().st_ino) != path.read_bytes():
-                self.before[path] = b""  # the name is there, and nothing of what it names
-                continue
+            if path in self.ours and path.is_file():
+                inode = path.stat().st_ino
+                if self.contents.get(inode) != path.read_bytes():
+                    if self.inodes.get(path) != inode:  # else it was written to where it was: what it had stays
+                        self.before[path] = b""  # the name is there, and nothing of what it names
+                    continue
             del self.before[path]
             self.ours.discard(path)
 

@@ -42,6 +42,9 @@ STAGES = (
     }),
 )  # fmt: skip
 
+IN_CI = ("a masked upload is on the disk", "a checkpoint is written")
+"""One at each end, so that CI sees when the suite no longer runs."""
+
 
 @pytest.fixture(scope="module")
 def watched(site: Site) -> Iterator[Site]:
@@ -64,7 +67,11 @@ def expected(watched: Site) -> bytes:
     return finished(watched, study)
 
 
-@pytest.mark.parametrize(("who", "stage"), STAGES, ids=slug)
+@pytest.mark.parametrize(
+    ("who", "stage"),
+    [pytest.param(*each, marks=[pytest.mark.slow] if each[1] in IN_CI else []) for each in STAGES],
+    ids=slug,
+)
 def test_a_power_cut_leaves_what_is_needed_to_go_on_when(watched: Site, expected: bytes, who: str, stage: str) -> None:
     site = watched
     study = planted(site, f"cut-{STAGES.index((who, stage))}", True)

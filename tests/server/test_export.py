@@ -97,6 +97,9 @@ def test_a_public_release_has_no_statement_that_tells_a_small_number_of_patients
     assert [path.name for path in (tmp_path / "out" / "statements").iterdir()] == ["hospital-2.statement"]
     export_run(run, tmp_path / "whole")
     assert len([*(tmp_path / "whole" / "statements").iterdir()]) == 3
+    with_counts(run, {"a": 9, "b": 9, "c": None})
+    export_run(run, tmp_path / "whole", release=Release(public=True))  # over what an export for hospitals left
+    assert not (tmp_path / "whole" / "statements").exists()
 
 
 def test_an_exported_model_says_what_was_chosen_on_the_runs_validation_sums(finished: Path, tmp_path: Path) -> None:

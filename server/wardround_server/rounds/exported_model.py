@@ -13,7 +13,7 @@ import numpy as np
 from safetensors import SafetensorError
 from safetensors.numpy import load
 
-from wardround_common.documents.exported_run import study_toml
+from wardround_common.documents.exported_run import STATEMENTS, study_toml
 from wardround_common.documents.model_release import seal
 from wardround_common.documents.software_release import KEY, SIGNATURE, SUMS
 from wardround_common.errors import CHECK_FILE, ModelError, StorageError
@@ -174,7 +174,7 @@ def _check_out(out: Path, study: Study, more: Mapping[str, bytes]) -> None:
         return
     if (out / CARD).exists() and read_model_folder(out).card.study_digest != study.digest():
         raise StorageError("this folder holds another model", where=str(out), do="Name a new folder with --out.")
-    ours = {CARD, *COPIED, STUDY, UNLIKE, *MADE, *_tops(more)}
+    ours = {CARD, *COPIED, STUDY, UNLIKE, STATEMENTS, *MADE, *_tops(more)}
     if {path.name for path in out.iterdir()} - ours:
         raise StorageError(
             "this folder holds other files, and nothing is written among them",
@@ -191,7 +191,7 @@ def _tops(more: Mapping[str, bytes]) -> set[str]:
 def _clear(out: Path, more: Mapping[str, bytes]) -> None:
     """Take away what an earlier export wrote, so that no form of another model stays; what was copied is replaced."""
     with no_room_is_said(out):
-        for name in (CARD, UNLIKE, *MADE, REPORT, RESULTS, *_tops(more)):
+        for name in (CARD, UNLIKE, *MADE, REPORT, RESULTS, STATEMENTS, *_tops(more)):
             if (out / name).is_dir():
                 shutil.rmtree(out / name)
             else:

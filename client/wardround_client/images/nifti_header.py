@@ -103,15 +103,15 @@ def form_of(header: Any, shape: tuple[int, int, int], *, where: str) -> tuple[ND
         ImageRefused: ``no-orientation`` if the header states no form, ``affines-contradict`` if it states two,
             ``pixel-distances`` if its qform has a distance that is not above 0.
     """
+    if int(header["qform_code"]) > 0 and not (header["pixdim"][1:4] > 0).all():
+        raise ImageRefused(
+            "pixel-distances",
+            "its qform goes with the distances of pixdim, of which one is not above 0",
+            where=where,
+            do="Convert it again from the original DICOM files.",
+        )
     forms = {}
     for name, read in (("sform", header.get_sform), ("qform", header.get_qform)):
-        if name == "qform" and int(header["qform_code"]) > 0 and not (header["pixdim"][1:4] > 0).all():
-            raise ImageRefused(
-                "pixel-distances",
-                "its qform goes with the distances of pixdim, of which one is not above 0",
-                where=where,
-                do="Convert it again from the original DICOM files.",
-            )
         affine, code = read(coded=True)
         if affine is not None and code > 0:
             forms[name] = (int(code), np.asarray(affine, np.float64))

@@ -215,11 +215,12 @@ def _attributes(path: Path) -> Dataset:
     for word in _MAY_BE_EMPTY:
         if word not in header:
             setattr(header, word, "")
+    if _PART_OF_A_DATE.match(str(header["PatientBirthDate"].value or "")):
+        header.PatientBirthDate = ""
     for word, (pattern, check) in _WHEN.items():
         stated = str(header[word].value or "")
-        partly = word == "PatientBirthDate" and _PART_OF_A_DATE.match(stated)
         try:
-            check(written := "" if partly else pattern.sub(r"\1\2\3", stated))
+            check(written := pattern.sub(r"\1\2\3", stated))
         except ValueError:
             raise ImageRefused(
                 "unreadable",

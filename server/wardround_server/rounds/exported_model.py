@@ -47,7 +47,7 @@ COPIED = (MODEL, REPORT, RESULTS)
 MARKDOWN, PAGE = "model-card.md", "model-card.html"
 BUNDLE, ONNX = "bundle", "model.onnx"
 """Where other forms of the network are, which packages that have torch make (``Form``)."""
-MADE = (BUNDLE, ONNX, PARTS, MARKDOWN, PAGE, WORDS, SUMS, SIGNATURE, KEY)
+MADE = (BUNDLE, ONNX, PARTS, MARKDOWN, PAGE, WORDS, STATEMENTS, SUMS, SIGNATURE, KEY)
 """What an export makes anew each time, from what it copied."""
 
 Form = Callable[[Path], Part]
@@ -174,7 +174,7 @@ def _check_out(out: Path, study: Study, more: Mapping[str, bytes]) -> None:
         return
     if (out / CARD).exists() and read_model_folder(out).card.study_digest != study.digest():
         raise StorageError("this folder holds another model", where=str(out), do="Name a new folder with --out.")
-    ours = {CARD, *COPIED, STUDY, UNLIKE, STATEMENTS, *MADE, *_tops(more)}
+    ours = {CARD, *COPIED, STUDY, UNLIKE, *MADE, *_tops(more)}
     if {path.name for path in out.iterdir()} - ours:
         raise StorageError(
             "this folder holds other files, and nothing is written among them",
@@ -191,7 +191,7 @@ def _tops(more: Mapping[str, bytes]) -> set[str]:
 def _clear(out: Path, more: Mapping[str, bytes]) -> None:
     """Take away what an earlier export wrote, so that no form of another model stays; what was copied is replaced."""
     with no_room_is_said(out):
-        for name in (CARD, UNLIKE, *MADE, REPORT, RESULTS, STATEMENTS, *_tops(more)):
+        for name in (CARD, UNLIKE, *MADE, REPORT, RESULTS, *_tops(more)):
             if (out / name).is_dir():
                 shutil.rmtree(out / name)
             else:

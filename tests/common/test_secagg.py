@@ -10,25 +10,31 @@ import pytest
 from cryptography.hazmat.primitives.ciphers import Cipher, algorithms, modes
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from numpy.typing import NDArray
 
 from wardround_common.canonical import cut, joined, pieces
 from wardround_common.errors import MessageError, ModelError, RoundError
 from wardround_common.keys.identity import Identity, Roster, check_signature, fingerprint
 from wardround_common.randomness import insecure_stream
+from wardround_common.secagg import shamir
+from wardround_common.secagg import tags as module
 from wardround_common.secagg.agreement import AgreementKey
 from wardround_common.secagg.encoding import COUNT_LIMIT, Encoding, decode_counts, encode_counts
-from wardround_common.secagg.masks import BLOCK_BYTES, add_masks
+from wardround_common.secagg.masks import BLOCK_BYTES, add_masks, keystream
 from wardround_common.secagg.sealing import seal, unseal
 from wardround_common.secagg.shamir import (
     PRIME,
     SHARE_BYTES,
     combine,
-    share_numbers,
+    evaluate,
+    read_shares,
     split,
     split_many,
     uniform,
     weights,
+    write_shares,
 )
+from wardround_common.secagg.tags import TAG_BYTES, CheckKeys, tags
 from wardround_common.secagg.thresholds import LARGEST_COHORT, default_threshold
 
 
@@ -37,11 +43,12 @@ def test_the_field_is_a_prime_that_holds_every_word_and_every_hospital() -> None
     assert PRIME > 2**16 > LARGEST_COHORT
 
 
-def test_coefficients_take_each_value_of_the_field_exactly_as_often() -> None:
+def test_coefficients_take_each_value_of_the_field_exactly_as_often(monkeypatch: pytest.MonkeyPatch) -> None:
     """All but one of the 32-bit numbers are 65,535 whole runs through the field; that one is drawn again."""
     assert (PRIME - 2) * PRIME == 2**32 - 1
     numbers = [0, 1, PRIME - 1, PRIME, 2**31, 2**32 - 1, 2**32 - 2]
-    waiting = [b"".join(number.to_bytes(4, "little") for number in numbers), b"\xff" * 4, (7).to_bytes(4, "little")]
+    monkeypatch.setattr(shamir, "keystream", lambda seed, count: np.array(numbers, np.uint32))
+    waiting = [bytes(32), b"\xff" * 4, (7).to_bytes(4, "little")]
     drawn = uniform(len(numbers), lambda size: waiting.pop(0))
     assert not waiting
     assert (drawn % PRIME).tolist() == [number % PRIME for number in [*numbers[:5], 7, numbers[6]]]
@@ -49,21 +56,33 @@ def test_coefficients_take_each_value_of_the_field_exactly_as_often() -> None:
 
 def test_many_secrets_are_split_as_each_by_the_slow_definition() -> None:
     secrets, threshold, holders = [os.urandom(32) for _ in range(3)], 4, (0, 7, 9, 99, LARGEST_COHORT - 1)
-    drawn = os.urandom(4 * 16 * len(secrets) * (threshold - 1))
-    numbers = iter([int.from_bytes(drawn[at : at + 4], "little") for at in range(0, len(drawn), 4)])
-    shares = split_many(secrets, threshold, holders, lambda size: drawn)
+    seed = os.urandom(32)
+    drawn = keystream(seed, 16 * len(secrets) * (threshold - 1)).reshape(len(secrets), threshold - 1, 16).tolist()
+    shares = split_many(secrets, threshold, holders, lambda size: seed)
     for place, secret in enumerate(secrets):
         for word in range(16):
-            coefficients = [int.from_bytes(secret[2 * word :][:2], "big"), *itertools.islice(numbers, threshold - 1)]
+            coefficients = [int.from_bytes(secret[2 * word :][:2], "big"), *(row[word] for row in drawn[place])]
             for at, holder in enumerate(holders):
                 value = sum(one * (holder + 1) ** power for power, one in enumerate(coefficients)) % PRIME
-                assert share_numbers(shares[at, place].tobytes())[word] == value
+                assert shares[at, place, word] == value
+                assert read_shares(write_shares(shares[at]))[0][place, word] == value
 
 
-def test_the_one_element_that_sixteen_bits_do_not_hold_is_written_and_read() -> None:
+@given(st.lists(st.integers(1 - PRIME, PRIME - 1), min_size=2, max_size=90), st.integers(0, LARGEST_COHORT - 1))
+def test_values_are_those_of_whole_numbers_also_where_they_are_multiples_of_the_field(
+    coefficients: list[int], holder: int
+) -> None:
+    """A multiple of the prime is where a rounded quotient would be off by one."""
+    value = sum(one * pow(holder + 1, power, PRIME) for power, one in enumerate(coefficients)) % PRIME
+    multiple = [coefficients[0] - value, *coefficients[1:]]
+    given_ = np.array([coefficients, multiple], np.float64).T[None]  # (1, threshold, 2 words)
+    assert evaluate(given_, [holder])[0, 0].tolist() == [value, 0]
+
+
+def test_the_one_element_that_sixteen_bits_do_not_hold_is_written_and_read(monkeypatch: pytest.MonkeyPatch) -> None:
     """The polynomial 65,535 + x is 65,536 at the first holder's point, and 0 at the second's."""
-    one = (1).to_bytes(4, "little") * 16
-    first, second = split(b"\xff" * 32, 2, (0, 1), lambda size: one)
+    monkeypatch.setattr(shamir, "keystream", lambda seed, count: np.ones(count, np.uint32))
+    first, second = split(b"\xff" * 32, 2, (0, 1), os.urandom)
     assert first == b"\xff\xff" + bytes(32)
     assert second == bytes(SHARE_BYTES)
     assert combine({0: first, 1: second}, weights([0, 1])) == b"\xff" * 32
@@ -86,12 +105,13 @@ def test_any_threshold_of_the_shares_give_the_secret(secret: bytes, threshold: i
 def test_fewer_shares_than_the_threshold_say_nothing() -> None:
     """For every other secret there are coefficients that give the very same shares: t - 1 of them fit anything."""
     shares = split(b"s" * 32, 3, range(5), os.urandom)
+    numbers = read_shares(np.frombuffer(b"".join(shares), np.uint8).reshape(5, SHARE_BYTES))[0].tolist()
     for other in (bytes(32), b"\xff" * 32, os.urandom(32)):
         # For each word the polynomial through (0, other) and two of the shares; the third share is free.
         third = []
         for word in range(16):
             points = {0: int.from_bytes(other[2 * word :][:2], "big")}
-            points |= {place: int(share_numbers(shares[place - 1])[word]) for place in (1, 2)}
+            points |= {place: numbers[place - 1][word] for place in (1, 2)}
             third.append(_at(points, 3))
         assert combine({0: shares[0], 1: shares[1], 2: _written(third)}, weights([0, 1, 2])) == other
 
@@ -116,6 +136,60 @@ def _at(points: dict[int, int], place: int) -> int:
 def test_what_is_no_elements_of_the_field_is_no_share(share: bytes) -> None:
     with pytest.raises(MessageError, match="not elements of the field"):
         combine({0: share, 1: bytes(SHARE_BYTES)}, weights([0, 1]))
+
+
+Q = 2**31 - 1  # of the tags
+
+
+@given(st.integers(1, 6), st.data())
+def test_tags_are_the_sums_of_the_slow_definition(circle: int, data: st.DataObject) -> None:
+    """The largest numbers and factors included: they must be exact in float64."""
+    seed = data.draw(st.binary(min_size=32, max_size=32))
+    keys = CheckKeys.of(seed, circle)
+    if data.draw(st.booleans()):
+        keys = CheckKeys(np.full_like(keys.factors, Q), np.full_like(keys.pads, Q))
+    words = st.lists(st.sampled_from([0, 1, 65_535, 65_536]), min_size=16, max_size=16)
+    numbers = data.draw(st.lists(words, min_size=circle, max_size=circle))
+    made = tags(np.array(numbers, np.float64), keys.factors[0], keys.pads[0])
+    assert made.shape == (circle, TAG_BYTES)
+    for share, of_share, pads in zip(numbers, made, keys.pads[0].tolist(), strict=True):
+        for tag in (0, 1):
+            factors = keys.factors[0, :, tag].tolist()
+            value = (sum(one * factor for one, factor in zip(share, factors, strict=True)) + pads[tag]) % Q
+            assert of_share[4 * tag :][:4].tobytes() == value.to_bytes(4, "big")
+
+
+def test_keys_differ_from_holder_to_holder_from_secret_to_secret_and_from_seed_to_seed() -> None:
+    keys, others = CheckKeys.of(b"1" * 32, 20), CheckKeys.of(b"2" * 32, 20)
+    drawn = np.concatenate([one.ravel() for made in (keys, others) for one in (made.factors, made.pads)])
+    assert len(drawn) == 2 * 20 * (16 + 20) * 2
+    assert len(set(drawn.tolist())) == len(drawn)
+    some = keys.of_secrets([3, 7])
+    assert some.factors.tolist() == keys.factors.tolist()
+    assert some.pads.tolist() == keys.pads[:, [3, 7]].tolist()
+
+
+def test_a_seed_that_gives_a_number_beyond_the_field_is_drawn_again(monkeypatch: pytest.MonkeyPatch) -> None:
+    def stream(seed: bytes, count: int) -> NDArray[np.uint32]:
+        return np.full(count, {b"1": Q - 1, b"2": 2**31 + 5, b"3": 2**32 - 1}[seed], np.uint32)
+
+    monkeypatch.setattr(module, "keystream", stream)
+    waiting = [b"3", b"3", b"1", b"2"]
+    seed, keys = CheckKeys.drawn(4, lambda size: waiting.pop(0))
+    assert (seed, waiting) == (b"1", [b"2"])
+    assert keys.pads.max() == Q - 1
+    assert CheckKeys.drawn(4, lambda size: b"2")[1].factors.max() == 5
+
+
+def test_a_holders_shares_and_tags_fit_all_factors_alike_so_that_it_cannot_make_one_up() -> None:
+    """Whatever the factors are, there are pads that give the tags that it has."""
+    numbers = np.random.default_rng(0).integers(0, PRIME, (5, 16)).astype(np.float64)
+    keys = CheckKeys.of(os.urandom(32), 5)
+    held = tags(numbers, keys.factors[0], keys.pads[0])
+    for factors in (CheckKeys.of(os.urandom(32), 5).factors[0], np.zeros((16, 2), np.uint32)):
+        without = tags(numbers, factors, np.zeros((5, 2), np.uint32))
+        pads = (held.view(">u4").astype(np.int64) - without.view(">u4")) % Q
+        assert tags(numbers, factors, pads.astype(np.uint32)).tolist() == held.tolist()
 
 
 def test_hospitals_of_one_process_agree_on_the_same_secrets_as_hospitals_apart_and_leave_none_behind() -> None:

@@ -1,8 +1,8 @@
 """Secure aggregation by the book: slow, from docs/secagg.md alone, imports nothing of Wardround.
 
 Run it to write the vectors anew: ``python tests/reference/secagg.py > tests/reference/secagg.json``. Random bytes are
-SHA-256 of a counter under a hospital's label, drawn in this order: the self-mask seed; in one draw, 4 bytes for each
-coefficient from x^1 on, of each word of each secret; for each holder a nonce.
+SHA-256 of a counter under a hospital's label, drawn in this order: the self-mask seed; the seed of the coefficients, by
+secret, power from x^1 on, and word; the check seed; for each holder a nonce.
 """
 
 from __future__ import annotations
@@ -74,11 +74,27 @@ def masks(vector: list[int], width: int, segment: int, signed: list[tuple[int, b
     return vector
 
 
-def share_at(point: int, polynomials: list[list[int]]) -> bytes:
+def numbers_of(seed: bytes, count: int) -> list[int]:
+    """The first 32-bit numbers of a seed's keystream."""
+    stream = keystream(seed, 0, 4 * count)
+    return [int.from_bytes(stream[k : k + 4], "little") for k in range(0, 4 * count, 4)]
+
+
+def values_at(point: int, powers: list[list[int]]) -> list[int]:
+    """The words' polynomials at a point; ``powers``: of each power of x the words' coefficients."""
+    return [sum(of_power[word] * point**power for power, of_power in enumerate(powers)) % P for word in range(16)]
+
+
+def share_of(words: list[int]) -> bytes:
     """Section 4: two bytes that mark the words that are 65,536, then the 16 words, of those that are marked zeros."""
-    words = [sum(c * point**power for power, c in enumerate(of_word)) % P for of_word in polynomials]
     marks = sum(1 << (15 - k) for k, word in enumerate(words) if word == 65536)
     return marks.to_bytes(2, "big") + b"".join((word % 65536).to_bytes(2, "big") for word in words)
+
+
+def tags_of(words: list[int], factors: list[int], pads: list[int]) -> bytes:
+    """Section 4: two sums modulo 2^31 - 1; the factors of both stand side by side, word by word."""
+    found = [sum(word * factors[2 * k + j] for k, word in enumerate(words)) + pads[j] for j in range(2)]
+    return b"".join((number % (2**31 - 1)).to_bytes(4, "big") for number in found)
 
 
 def upload(case: dict[str, Any], ours: int) -> dict[str, Any]:
@@ -93,7 +109,7 @@ def upload(case: dict[str, Any], ours: int) -> dict[str, Any]:
     )
     members = [part for name, key in zip(names, public, strict=True) for part in (name.encode(), key)]
     numbers = (str(case["round"]).encode(), str(t).encode())
-    terms = sha(b"terms 2", study, run, b"train", *numbers, bytes.fromhex(case["question"]), roster, *members)
+    terms = sha(b"terms 3", study, run, b"train", *numbers, bytes.fromhex(case["question"]), roster, *members)
     draw = random_of(names[ours])
 
     def secret(other: int, role: bytes, places: tuple[int, int]) -> bytes:
@@ -108,30 +124,32 @@ def upload(case: dict[str, Any], ours: int) -> dict[str, Any]:
     signed = [(1 if k >= ours else -1, seed) for k, seed in zip(around, seeds, strict=True)]
     update = masks(case["updates"][ours], 4, 0, signed)
     counts = masks(case["counts"][ours], 8, 1, signed)
-    drawn = draw(4 * 16 * len(seeds) * (needed - 1))
-    coefficients = [int.from_bytes(drawn[k : k + 4], "little") for k in range(0, len(drawn), 4)]
+    coefficients = numbers_of(draw(32), 16 * len(seeds) * (needed - 1))
     if 2**32 - 1 in coefficients:
         raise ValueError("choose another label: one coefficient would be drawn again")
-    shares = []  # by place, then holder
+    points = []  # by secret, holder and word
     for seed in seeds:
-        polynomials = []
-        for k in range(0, 32, 2):
-            polynomials.append([int.from_bytes(seed[k : k + 2], "big"), *coefficients[: needed - 1]])
-            del coefficients[: needed - 1]
-        shares.append([share_at(holder + 1, polynomials) for holder in around])
+        powers = [[int.from_bytes(seed[k : k + 2], "big") for k in range(0, 32, 2)]]
+        for _ in range(needed - 1):
+            powers.append(coefficients[:16])
+            del coefficients[:16]
+        points.append([values_at(holder + 1, powers) for holder in around])
+    check = draw(32)
+    keys_of_check = [number % 2**31 for number in numbers_of(check, 2 * len(around) * (16 + len(around)))]
+    if 2**31 - 1 in keys_of_check:
+        raise ValueError("choose another label: the check seed would be drawn again")
     sealed = []
     for k, holder in enumerate(around):
         nonce = draw(12)
         key = secret(holder, b"seal", (ours, holder))
-        bundle = b"".join(of_secret[k] for of_secret in shares)
+        bundle = b""
+        for place in range(len(around)):
+            factors = keys_of_check[32 * k : 32 * k + 32]
+            pads = keys_of_check[32 * len(around) + 2 * (k * len(around) + place) :][:2]
+            bundle += share_of(points[place][k]) + tags_of(points[place][k], factors, pads)
         sealed.append(nonce + ChaCha20Poly1305(key).encrypt(nonce, bundle, terms + bytes((ours, holder))))
-    committed = [
-        sha(b"share", terms, bytes((ours, holder, place)), of_secret[k])
-        for k, holder in enumerate(around)
-        for place, of_secret in zip(around, shares, strict=True)
-    ]
     of_seeds = [sha(b"seed", terms, bytes((ours, place)), seed) for place, seed in zip(around, seeds, strict=True)]
-    dealt = b"".join([*sealed, *committed, *of_seeds])
+    dealt = b"".join([*sealed, check, *of_seeds])
     raw = [b"".join(v.to_bytes(w, "little") for v in vector) for vector, w in ((update, 4), (counts, 8))]
     vector = sha(b"vector", b"<u4", *[hashlib.sha256(part).digest() for part in raw])
     head = sha(b"upload", vector, dealt)

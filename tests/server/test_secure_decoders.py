@@ -27,6 +27,7 @@ from wardround_common.messages.rounds import (
     Update,
 )
 from wardround_common.secagg.exchange import (
+    TAGGED_BYTES,
     Masked,
     Upload,
     read_confirmations,
@@ -42,7 +43,7 @@ STUDY = "a" * 64
 SIZE, COUNTS, HOSPITALS = 3, 2, 2
 VECTOR = np.zeros(SIZE, np.float32)
 EMPTY = Masked(np.zeros(SIZE, "<u4"), np.zeros(COUNTS, "<u8"))
-ENVELOPE = bytes(HOSPITALS * (34 * HOSPITALS + 28) + 32 * HOSPITALS**2 + 32 * HOSPITALS + 96)
+ENVELOPE = bytes(HOSPITALS * (42 * HOSPITALS + 28) + 32 + 32 * HOSPITALS + 96)
 
 # Of each message one that is valid, and its parser.
 MESSAGES: dict[str, tuple[Parts, Callable[[Parts], Any]]] = {
@@ -271,11 +272,11 @@ def test_each_flipped_cut_or_reordered_list_of_survivors_is_refused(tmp_path: Pa
 def test_each_flipped_cut_or_reordered_byte_of_an_opening_is_refused(opened: tuple[Group, dict[str, bytes]]) -> None:
     group, have = opened
     desk, signed, sealed = group.desks["a"], have["signed"], have["sealed"]
-    right, dealt = desk.open("train", 1, signed, sealed), len(sealed) // 3
+    right, dealt, given = desk.open("train", 1, signed, sealed), len(sealed) // 3, 2 * TAGGED_BYTES
     for place, wrong in enumerate(flipped(sealed)):  # what that one dealt is not used: zeros, which are no share of it
-        start = place // dealt * 68  # of each of the three a share of its self-mask and of its seed with d
-        assert desk.open("train", 1, signed, wrong) == right[:start] + bytes(68) + right[start + 68 :]
-    assert desk.open("train", 1, signed, reordered(sealed, 0, 3)) == bytes(136) + right[136:]
+        start = place // dealt * given  # of each of the three a share of its self-mask and of its seed with d
+        assert desk.open("train", 1, signed, wrong) == right[:start] + bytes(given) + right[start + given :]
+    assert desk.open("train", 1, signed, reordered(sealed, 0, 3)) == bytes(2 * given) + right[2 * given :]
     for wrong in shortened(sealed):
         with pytest.raises(MessageError):
             desk.open("train", 1, signed, wrong)

@@ -19,7 +19,7 @@ from wardround_client.hospital.answering import Hospital, build, join
 from wardround_client.hospital.secure_desk import Desk
 from wardround_client.training.local_work import LocalWork
 from wardround_common.errors import MessageError, PrivacyError, RoundError, VersionError, WardroundError
-from wardround_common.messages.rounds import Failure, Parts, PrepareRequest, TrainRequest, Update
+from wardround_common.messages.rounds import SUMS_FORM, Failure, Parts, PrepareRequest, TrainRequest, Update
 from wardround_common.randomness import insecure_stream
 from wardround_common.study.file import Study
 from wardround_common.study.sums import encoding_for
@@ -135,7 +135,7 @@ def test_evaluation_sums_are_those_of_plain_rounds_exactly(tmp_path: Path) -> No
     assert secretly.sums.to_vector().tolist() == plainly.sums.to_vector().tolist()
 
 
-@pytest.mark.parametrize("form", [{}, {"sums": 3}, {"sums": "2"}])
+@pytest.mark.parametrize("form", [{}, {"sums": SUMS_FORM - 1}, {"sums": SUMS_FORM + 1}, {"sums": str(SUMS_FORM)}])
 def test_versions_whose_secure_sums_have_another_form_refuse_one_another_and_say_so(
     tmp_path: Path, form: dict[str, int]
 ) -> None:

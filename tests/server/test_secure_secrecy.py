@@ -112,9 +112,9 @@ def test_without_the_self_mask_the_same_measure_finds_the_update(monkeypatch: py
     assert chi_square(zeros[:, 0], ramp[:, 0], RING) > 10 * ONCE_IN_A_MILLION[15]
 
 
-def shares_of(secret: int, coefficients: tuple[int, ...], holders: int, prime: int) -> tuple[int, ...]:
-    polynomial = np.array([[[secret, *coefficients]]], np.float64)
-    return tuple(shamir.evaluate(polynomial, range(holders), prime)[0, 0].tolist())
+def shares_of(secret: int, coefficients: tuple[int, ...], holders: int, prime: int) -> tuple[float, ...]:
+    polynomial = np.array([secret, *coefficients], np.float64)[None, :, None]
+    return tuple(shamir.evaluate(polynomial, range(holders), prime)[0, :, 0].tolist())
 
 
 @pytest.mark.parametrize("threshold", [2, 3])

@@ -17,6 +17,7 @@ from wardround_common.canonical import cut
 from wardround_common.errors import MessageError, RoundError
 from wardround_common.secagg.agreement import AgreementKey
 from wardround_common.secagg.exchange import (
+    TAGGED_BYTES,
     Masked,
     read_confirmations,
     read_heads,
@@ -332,6 +333,31 @@ def test_garbage_shares_are_told_from_true_ones_and_the_others_open_the_sum(grou
         for garbage in (bytes(len(shares)), b"\xff" * len(shares), shares[:-1], shares + b"\0", b""):
             with pytest.raises(MessageError):
                 opening.add(name, garbage)
+    assert readable(opening.total()) == group.expected("abcde")
+
+
+def test_one_share_or_tag_that_was_changed_is_left_out_and_no_other(group: Group) -> None:
+    gathering = group.gathering()
+    for name in "abcde":
+        gathering.add(name, group.upload(name))
+    confirming = gathering.close()
+    for name in "abcde":
+        confirming.add(name, group.desks[name].confirm("train", 1, confirming.question()))
+    opening = confirming.close()
+    for name in "abde":
+        opening.add(name, group.desks[name].open("train", 1, opening.signatures(), opening.sealed_for(name)))
+    shares = group.desks["c"].open("train", 1, opening.signatures(), opening.sealed_for("c"))
+    assert len(shares) == 5 * TAGGED_BYTES
+    dealers = [(place, place) for place in range(5)]
+    opening.add("c", shares)
+    assert list(opening._opened[2]) == dealers
+    for at in range(TAGGED_BYTES, 2 * TAGGED_BYTES):  # of what b dealt
+        for bit in (1, 128):
+            opening.add("c", shares[:at] + bytes([shares[at] ^ bit]) + shares[at + 1 :])
+            assert list(opening._opened[2]) == [dealers[0], *dealers[2:]]
+    swapped = shares[TAGGED_BYTES : 2 * TAGGED_BYTES] + shares[:TAGGED_BYTES] + shares[2 * TAGGED_BYTES :]
+    opening.add("c", swapped)
+    assert list(opening._opened[2]) == dealers[2:]
     assert readable(opening.total()) == group.expected("abcde")
 
 

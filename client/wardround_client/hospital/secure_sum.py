@@ -12,10 +12,13 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
+import numpy as np
+
 from wardround_common.errors import MessageError
 from wardround_common.keys.identity import Identity, Roster
 from wardround_common.secagg.agreement import AgreementKey
 from wardround_common.secagg.exchange import (
+    TAGGED_BYTES,
     Dealt,
     Head,
     Masked,
@@ -25,11 +28,11 @@ from wardround_common.secagg.exchange import (
     dealers_of,
     opened_places,
     seed_commitment,
-    share_commitments,
 )
 from wardround_common.secagg.masks import add_masks
 from wardround_common.secagg.sealing import seal, unseal
-from wardround_common.secagg.shamir import SHARE_BYTES, RandomBytes, split_many
+from wardround_common.secagg.shamir import RandomBytes, split_many, write_shares
+from wardround_common.secagg.tags import CheckKeys, tags
 from wardround_common.secagg.terms import Terms
 
 
@@ -67,15 +70,17 @@ class Participant:
 
     def _deal(self, terms: Terms, ours: int, seeds: Mapping[int, bytes], random: RandomBytes) -> Dealt:
         circle, needed = tuple(seeds), terms.graph.share_threshold
-        shares = split_many(list(seeds.values()), needed, circle, random)  # (holders, secrets, 34)
+        shares = split_many(list(seeds.values()), needed, circle, random)  # (holders, secrets, 16)
+        check, keys = CheckKeys.drawn(len(circle), random)
+        bundles = np.concatenate([write_shares(shares), tags(shares, keys.factors, keys.pads)], axis=2)
         sealed = []
-        for holder, bundle in zip(circle, shares, strict=True):
+        for holder, bundle in zip(circle, bundles, strict=True):
             pair = terms.places(ours, holder)
             key = self.key.derive(terms.members[holder].agreement, b"seal", terms.digest, pair)
             sealed.append(seal(key, bundle.tobytes(), terms.digest + pair, random))
         return Dealt(
             tuple(sealed),
-            share_commitments(terms, ours, circle, shares),
+            check,
             tuple(seed_commitment(terms, ours, place, seed) for place, seed in seeds.items()),
         )
 
@@ -128,12 +133,12 @@ class Confirmed:
             key = who.key.derive(terms.members[dealer].agreement, b"seal", terms.digest, pair)
             try:
                 bundle = unseal(key, sealed[dealer], terms.digest + pair)
-            except MessageError:  # zeros are not what the dealer committed to: the coordinator sees who dealt garbage
-                bundle = bytes(terms.graph.circle * SHARE_BYTES)
+            except MessageError:  # zeros do not have their tags: the coordinator sees who dealt garbage
+                bundle = bytes(terms.graph.circle * TAGGED_BYTES)
             circle = terms.graph.circle_of(dealer)
             for place in opened[dealer]:
                 k = circle.index(place)
-                shares[dealer, place] = bundle[k * SHARE_BYTES : (k + 1) * SHARE_BYTES]
+                shares[dealer, place] = bundle[k * TAGGED_BYTES : (k + 1) * TAGGED_BYTES]
         return b"".join(shares[secret] for secret in opened_places(terms.graph, survivors, ours))
 
 

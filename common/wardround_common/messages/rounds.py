@@ -45,7 +45,7 @@ SPLITS: tuple[Split, ...] = get_args(Split)
 T = TypeVar("T", int, float, str)
 RUN_BYTES = 16
 AGREEMENT_BYTES = 96
-SUMS_FORM = 2
+SUMS_FORM = 3
 """Which form of the shares of secure sums this version reads and writes (docs/secagg.md, section 8)."""
 
 

@@ -22,9 +22,12 @@ from wardround_common.keys.identity import DOMAIN, SIGNATURE_BYTES, Identity, Ro
 from wardround_common.secagg.neighbours import Graph, place_bytes, written_places
 from wardround_common.secagg.sealing import OVERHEAD_BYTES
 from wardround_common.secagg.shamir import SHARE_BYTES
+from wardround_common.secagg.tags import SEED_BYTES, TAG_BYTES
 from wardround_common.secagg.terms import Terms
 
 DIGEST_BYTES = 32
+TAGGED_BYTES = SHARE_BYTES + TAG_BYTES
+"""A share with its tags, as its holder has it."""
 
 
 def digest(*parts: bytes) -> bytes:
@@ -35,33 +38,6 @@ def digest(*parts: bytes) -> bytes:
 def seed_commitment(terms: Terms, dealer: int, place: int, seed: bytes) -> bytes:
     """Return the hash by which a seed is known when it is put together again."""
     return digest(b"seed", terms.digest, terms.places(dealer, place), seed)
-
-
-def share_commitment(terms: Terms, dealer: int, holder: int, place: int, share: bytes) -> bytes:
-    """Return the hash by which the coordinator tells a share from garbage."""
-    return digest(b"share", terms.digest, terms.places(dealer, holder, place), share)
-
-
-def share_commitments(terms: Terms, dealer: int, circle: Sequence[int], shares: NDArray[np.uint8]) -> bytes:
-    """Return the commitments to all of a dealer's shares (holders, secrets, 34), in the order of a :class:`Dealt`: each
-    is that of :func:`share_commitment`. The secrets' places are the holders', ``circle``.
-    """
-    of_dealer = terms.places(dealer)
-    places = [terms.places(place) for place in circle]
-    before = joined(DOMAIN, b"share", terms.digest) + (3 * len(of_dealer)).to_bytes(8, "big") + of_dealer
-    after = SHARE_BYTES.to_bytes(8, "big")
-    fixed, width = np.frombuffer(before + b"".join(places[:1]) * 2 + after, np.uint8), len(of_dealer)
-    size = len(fixed) + SHARE_BYTES
-    # In a cohort of a thousand they are 7,225: NumPy puts together what is hashed, (holders, secrets, bytes).
-    hashed = np.empty((*shares.shape[:2], size), np.uint8)
-    hashed[..., : len(fixed)] = fixed
-    written = np.frombuffer(b"".join(places), np.uint8).reshape(len(places), width)
-    hashed[..., len(before) : len(before) + width] = written[:, None]
-    hashed[..., len(before) + width : len(before) + 2 * width] = written
-    hashed[..., len(fixed) :] = shares
-    content = hashed.tobytes()
-    sha256 = hashlib.sha256
-    return b"".join([sha256(content[at : at + size]).digest() for at in range(0, len(content), size)])
 
 
 @dataclass(frozen=True, eq=False)
@@ -81,7 +57,7 @@ class Masked:
 
 @dataclass(frozen=True)
 class Dealt:
-    """What comes with a masked vector: for each holder its sealed shares, and the hashes that tell true from false.
+    """What comes with a masked vector: for each holder its sealed shares, and what tells true from false.
 
     The holders are the hospitals of the dealer's circle. One of its secrets belongs to each of them: the seed that the
     two share, and to the dealer itself its self-mask.
@@ -89,19 +65,14 @@ class Dealt:
 
     sealed: tuple[bytes, ...] = field(repr=False)
     """By holder, in the circle's order."""
-    shares: bytes = field(repr=False)
-    """Commitments by holder, then by secret, in one piece: they are many."""
+    check: bytes = field(repr=False)
+    """The seed of the coordinator's :class:`CheckKeys` to the shares."""
     seeds: tuple[bytes, ...] = field(repr=False)
-    """Commitments by secret."""
+    """Commitments to the secrets."""
 
     def written(self) -> bytes:
         """Return the wire form."""
-        return b"".join((*self.sealed, self.shares, *self.seeds))
-
-    def commitment(self, holder: int, secret: int) -> bytes:
-        """Return the commitment to one share, both by their place in the dealer's circle."""
-        start = (holder * len(self.seeds) + secret) * DIGEST_BYTES
-        return self.shares[start : start + DIGEST_BYTES]
+        return b"".join((*self.sealed, self.check, *self.seeds))
 
     @classmethod
     def read(cls, reader: Reader, circle: int) -> Dealt:
@@ -111,8 +82,8 @@ class Dealt:
             MessageError: it is truncated.
         """
         sealed = tuple(reader.take(sealed_bytes(circle)) for _ in range(circle))
-        shares = reader.take(DIGEST_BYTES * circle * circle)
-        return cls(sealed, shares, tuple(reader.take(DIGEST_BYTES) for _ in range(circle)))
+        check = reader.take(SEED_BYTES)
+        return cls(sealed, check, tuple(reader.take(DIGEST_BYTES) for _ in range(circle)))
 
 
 @dataclass(frozen=True)
@@ -253,13 +224,13 @@ def read_sealed(content: bytes, dealers: Sequence[int], circle: int) -> dict[int
 
 
 def read_opened(content: bytes, opened: Sequence[tuple[int, int]]) -> dict[tuple[int, int], bytes]:
-    """Read one hospital's shares of these secrets, by dealer and place.
+    """Read one hospital's shares of these secrets with their tags, by dealer and place.
 
     Raises:
         MessageError: the bytes are not exactly these.
     """
     reader = Reader(content, "an opening's answer")
-    shares = {secret: reader.take(SHARE_BYTES) for secret in opened}
+    shares = {secret: reader.take(TAGGED_BYTES) for secret in opened}
     reader.end()
     return shares
 
@@ -281,7 +252,7 @@ def opened_places(graph: Graph, survivors: Collection[int], holder: int) -> list
 
 def sealed_bytes(circle: int) -> int:
     """Say how long one hospital's sealed shares for another one are."""
-    return circle * SHARE_BYTES + OVERHEAD_BYTES
+    return circle * TAGGED_BYTES + OVERHEAD_BYTES
 
 
 def _entries(content: bytes, hospitals: int, sizes: tuple[int, ...]) -> dict[int, tuple[bytes, ...]]:

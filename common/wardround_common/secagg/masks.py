@@ -48,3 +48,10 @@ def add_masks(vector: NDArray[Any], added: Sequence[bytes], taken: Sequence[byte
         return
     with ThreadPoolExecutor(threads) as pool:  # OpenSSL and NumPy work without the interpreter's lock
         list(pool.map(mask, [range(start, blocks, threads) for start in range(threads)]))
+
+
+def keystream(seed: bytes, numbers: int) -> NDArray[np.uint32]:
+    """Return the first 32-bit numbers of a seed's keystream: what its mask of the update would be."""
+    stream = np.zeros(numbers, "<u4")
+    add_masks(stream, [seed], [], 0)
+    return stream

@@ -73,7 +73,7 @@ class Terms:
         members = [part for member in self.members for part in (member.name.encode(), member.agreement)]
         numbers = (str(self.round).encode(), str(self.threshold).encode())
         parts = (self.study.encode(), self.run, self.what.encode(), *numbers, self.question, self.roster, *members)
-        return hashlib.sha256(joined(DOMAIN, b"terms 2", *parts)).digest()
+        return hashlib.sha256(joined(DOMAIN, b"terms 3", *parts)).digest()
 
     @cached_property
     def graph(self) -> Graph:

@@ -20,6 +20,7 @@ from numpy.typing import NDArray
 from wardround_common.errors import MessageError, RoundError
 from wardround_common.keys.identity import Roster, check_signature
 from wardround_common.secagg.exchange import (
+    TAGGED_BYTES,
     Dealt,
     Head,
     Upload,
@@ -27,12 +28,12 @@ from wardround_common.secagg.exchange import (
     opened_places,
     read_opened,
     seed_commitment,
-    share_commitment,
     survivors_statement,
     write_signed,
 )
 from wardround_common.secagg.masks import add_masks
-from wardround_common.secagg.shamir import combine, weights
+from wardround_common.secagg.shamir import SHARE_BYTES, combine, read_shares, weights
+from wardround_common.secagg.tags import CheckKeys, tags
 from wardround_common.secagg.terms import Terms
 
 
@@ -155,6 +156,7 @@ class Opening:
         self._surviving = frozenset(dealt)
         self._signatures = signatures
         self._opened: dict[int, dict[tuple[int, int], bytes]] = {}
+        self._checks: dict[int, CheckKeys] = {}
 
     @property
     def names(self) -> list[str]:
@@ -175,22 +177,40 @@ class Opening:
     def add(self, name: str, content: bytes) -> None:
         """Take one hospital's shares.
 
-        A share that is not the one that its dealer committed to is left out: the holder, or the dealer, sent garbage.
+        A share without the tags that its dealer gave it is left out: the holder, or the dealer, sent garbage.
 
         Raises:
             MessageError: it has another form, or none of them is what was dealt.
         """
         holder, graph = self._terms.place(name), self._terms.graph
         shares = read_opened(content, opened_places(graph, self._surviving, holder))
-        sound = {}
-        for (dealer, place), share in shares.items():
-            circle = graph.circle_of(dealer)
-            committed = self._dealt[dealer].commitment(circle.index(holder), circle.index(place))
-            if share_commitment(self._terms, dealer, holder, place, share) == committed:
-                sound[dealer, place] = share
-        if shares and not sound:
+        sound = self._sound(holder, content) if shares else []
+        if shares and not any(sound):
             raise MessageError("no share is the one that was dealt")
-        self._opened[holder] = sound
+        self._opened[holder] = {
+            secret: share[:SHARE_BYTES] for (secret, share), good in zip(shares.items(), sound, strict=True) if good
+        }
+
+    def _sound(self, holder: int, content: bytes) -> list[bool]:
+        """Tell which of a holder's shares have the tags that their dealers' keys give."""
+        tagged = np.frombuffer(content, np.uint8).reshape(-1, TAGGED_BYTES)
+        factors, pads = [], []  # of each share
+        for dealer in dealers_of(self._terms.graph, self._surviving, holder):
+            keys, seat = self._keys(dealer), self._terms.graph.circle_of(dealer).index(holder)
+            factors += [keys.factors[seat]] * keys.pads.shape[1]
+            pads.append(keys.pads[seat])
+        numbers, whole = read_shares(tagged[:, :SHARE_BYTES])
+        right = tags(numbers[:, None].astype(np.float64), np.stack(factors), np.concatenate(pads)[:, None])[:, 0]
+        sound: list[bool] = (whole & (right == tagged[:, SHARE_BYTES:]).all(axis=1)).tolist()
+        return sound
+
+    def _keys(self, dealer: int) -> CheckKeys:
+        """Return what tells a dealer's shares of the secrets that are opened from garbage."""
+        if dealer not in self._checks:
+            circle, opened = self._terms.graph.circle_of(dealer), self._terms.graph.opened(self._surviving)
+            keys = CheckKeys.of(self._dealt[dealer].check, len(circle))
+            self._checks[dealer] = keys.of_secrets([circle.index(place) for place in opened[dealer]])
+        return self._checks[dealer]
 
     def total(self) -> Total:
         """Take the masks off the sum.

@@ -195,7 +195,7 @@ def fill_the_disk_of(path: Path) -> None:
 
 def shift_the_clock_by(path: Path) -> None:
     """Let this hospital's link read a clock that is off by as many seconds as ``path`` says."""
-    from wardround_client.link import supernode
+    from wardround_client.link import supernode, wire
 
     def off() -> float:
         return float(path.read_text()) if path.exists() else 0.0
@@ -212,8 +212,8 @@ def shift_the_clock_by(path: Path) -> None:
         def time() -> float:
             return time.time() + off()
 
-    supernode.datetime = Clock  # type: ignore[misc]
-    supernode.time = Time  # type: ignore[assignment]
+    wire.datetime = Clock  # type: ignore[misc]
+    supernode.time = wire.time = Time  # type: ignore[assignment]
 
 
 def main() -> None:

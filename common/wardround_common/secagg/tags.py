@@ -1,6 +1,6 @@
-"""Tags by which the coordinator tells a share from garbage: check vectors (Rabin and Ben-Or, *Verifiable secret sharing
-and multiparty protocols with honest majority*, STOC 1989; docs/secagg.md, section 4).
+"""Tags by which the coordinator tells a share from garbage: check vectors (docs/secagg.md, section 4).
 
+Rabin and Ben-Or, *Verifiable secret sharing and multiparty protocols with honest majority*, STOC 1989.
 The tags of a share are linear functions of its numbers, each with a pad that is used once. The dealer gives shares and
 tags to the holder, and factors and pads, by a seed, to the coordinator. So the pads keep the factors from the holder: a
 share that it makes up passes with a probability of 1/(2^31 - 1)^2. And the coordinator learns nothing of a share before

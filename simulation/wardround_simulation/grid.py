@@ -60,12 +60,13 @@ class InProcessGrid(Grid):
 
     def pull_messages(self, message_ids: Iterable[str]) -> list[Message]:
         """Wait for at least one reply, and give those of the ids that are there."""
-        wanted = set(message_ids)
-        if not wanted & set(self._replies):
+        wanted = message_ids if isinstance(message_ids, Mapping) else set(message_ids)
+        # A thousand hospitals are asked a thousand times for those that still wait: replies are few, ids are many.
+        if not any(name in wanted for name in self._replies):
             for number, result in self._workers.done():
                 message = self._asked.pop(number)
                 self._replies[message.metadata.message_id] = _reply(message, result)
-        return [self._replies.pop(name) for name in wanted & set(self._replies)]
+        return [self._replies.pop(name) for name in [*self._replies] if name in wanted]
 
     def send_and_receive(self, messages: Iterable[Message], *, timeout: float | None = None) -> list[Message]:
         """Push messages and wait for all replies."""

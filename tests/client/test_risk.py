@@ -146,6 +146,90 @@ def test_the_brier_score_makes_up_for_those_who_were_not_followed() -> None:
     assert censored.figures()["excess_risk"] == pytest.approx(np.mean(risks[:, -1] - (came < TIMES)), abs=0.01)
 
 
+def by_definition(survived: np.ndarray, event: np.ndarray, time: int) -> tuple[float | None, list[float] | None]:
+    """Return what was observed by a time, and what each record's squared error is multiplied by: a plain loop.
+
+    Kaplan-Meier for the event and for being lost; within an interval who is lost is lost before an event comes.
+    """
+    free = followed = 1.0
+    followed_at = []
+    for interval in range(time + 1):
+        left = [one for one in range(len(survived)) if survived[one] >= interval]
+        lost = [one for one in left if survived[one] == interval and not event[one]]
+        had = [one for one in left if survived[one] == interval and event[one]]
+        followed *= 1 - len(lost) / len(left) if left else 1
+        followed_at.append(followed)
+        at_risk = len(left) - len(lost)
+        if not at_risk and free:
+            return None, None
+        free *= 1 - len(had) / at_risk if at_risk else 1
+    weights = []
+    for one in range(len(survived)):
+        had = event[one] and survived[one] <= time
+        known = had or survived[one] > time
+        weights.append(1 / followed_at[survived[one] if had else time] if known else 0.0)
+    return 1 - free, weights
+
+
+@pytest.mark.parametrize("records", [1, 2, 3, 5, 20])
+def test_brier_score_and_calibration_are_those_of_their_definition_also_where_all_had_the_event(records: int) -> None:
+    ends = 0
+    for seed in range(60):
+        survived, event, risks, sums = some(seed, records)
+        errors, gaps = [], []
+        for time in range(TIMES):
+            observed, weights = by_definition(survived, event, time)
+            found = at_time(sums.to_vector()[None], TIMES, time)
+            assert found.observed[0] == pytest.approx(np.nan if observed is None else observed, nan_ok=True)
+            if observed is None or weights is None:
+                assert np.isnan(found.brier[0])
+                continue
+            ends += observed == 1.0 and not (survived > time - 1).any()  # nobody was left before this interval
+            truth = (survived <= time) & event
+            errors.append(sum(w * (t - r) ** 2 for w, t, r in zip(weights, truth, risks[:, time], strict=True)))
+            assert found.brier[0] == pytest.approx(errors[-1] / records, abs=1e-5)
+            bins, gap, counted = np.minimum((risks[:, time] * 16).astype(int), 15), 0.0, 0
+            for one in set(bins.tolist()):
+                inside = bins == one
+                seen, _ = by_definition(survived[inside], event[inside], time)
+                if seen is not None:
+                    gap += inside.sum() * abs(risks[inside, time].mean() - seen)
+                    counted += inside.sum()
+            gaps.append(gap / counted if counted else np.nan)
+        if len(gaps) == TIMES:
+            assert sums.figures()["calibration_error"] == pytest.approx(
+                None if np.isnan(gaps).any() else np.mean(gaps), abs=1e-5
+            )
+    assert ends or records > 5
+
+
+def test_figures_in_intervals_are_as_near_those_of_exact_times_as_the_documentation_says() -> None:
+    """Against Kaplan-Meier and Harrell's concordance on the times themselves, each by its definition."""
+    section, apart = Risk(name="risk", times=(1.0, 2.0, 3.0, 5.0), unit="years"), []
+    for seed in range(4):
+        rng, count = np.random.default_rng(seed), 200
+        rate = 0.12 * np.exp(0.9 * rng.normal(size=count))
+        came, lost = rng.exponential(1 / rate), rng.uniform(0, 8, count)
+        last, event = np.minimum(came, lost), came <= lost
+        risks = 1 - np.exp(-np.outer(rate, section.times))
+        told = np.array([outcome(section, *one) for one in zip(last.tolist(), event.tolist(), strict=True)])
+        sums = RiskSums.of(told[:, 0], told[:, 1], risks, np.zeros(count))
+        for number, time in enumerate(section.times):
+            exact = 1.0
+            for moment in last[event & (last <= time)]:
+                exact *= 1 - 1 / (last >= moment).sum()
+            assert at_time(sums.to_vector()[None], 4, number).observed[0] == pytest.approx(1 - exact, abs=0.01)
+        right = pairs = 0
+        for one in np.flatnonzero(event & (last <= 5)):
+            later = last > last[one]
+            pairs, right = pairs + later.sum(), right + (risks[one, -1] > risks[later, -1]).sum()
+        found = sums.figures()["c_index"]
+        assert found is not None
+        apart.append(found - right / pairs)
+    assert min(apart) > 0
+    assert max(apart) < 0.04
+
+
 def test_a_record_whose_course_is_not_known_adds_no_error() -> None:
     sums = RiskSums.of(np.array([1]), np.array([0]), np.array([[0.5, 0.5, 0.5]]), np.zeros(1))
     assert sums.errors.sum(axis=(1, 2)).tolist() == [round(0.25 / UNIT), 0, 0]

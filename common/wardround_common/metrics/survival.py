@@ -169,7 +169,7 @@ class AtTime:
     bins_predicted: Floats
     """(rows, bins)."""
     bins_observed: Floats
-    """(rows, bins); NaN in a bin without records, or where follow-up ends before."""
+    """(rows, bins); NaN in a bin without records, or where follow-up ends before; 1 where all had the event."""
     bins: Floats
     """(rows, bins): records."""
 
@@ -249,26 +249,29 @@ def concordance(ranks: NDArray[np.number]) -> Floats:
 def surviving(counts: NDArray[np.number]) -> Floats:
     """Return the Kaplan-Meier estimate (rows, times) at the end of each interval, from counts by outcome.
 
-    Who was followed through an interval only in part is not at risk in it. NaN from where nobody is left.
+    Who was followed through an interval only in part is not at risk in it. NaN from where follow-up ends; where it ends
+    because all had the event, it stays 0.
     """
     events = counts[:, :-1, 1].astype(np.float64)
-    return _product(events, _beyond(counts)[:, 1:] + events)
+    stay = 1 - divide(events, _beyond(counts)[:, 1:] + events)
+    nobody = np.cumprod(np.where(np.isnan(stay), 1.0, stay), axis=1) == 0
+    return np.where(nobody, 0.0, np.cumprod(stay, axis=1))
 
 
 def uncensored(counts: NDArray[np.number]) -> Floats:
-    """Return the chance (rows, times) of still being followed in each interval, by Kaplan-Meier for censoring."""
-    return _product(counts[:, :-1, 0].astype(np.float64), _beyond(counts)[:, :-1])
+    """Return the chance (rows, times) of still being followed in each interval, by Kaplan-Meier for censoring.
+
+    Where nobody is left whom one could stop following it stays as it was: 0 if the last ones were lost, and above it if
+    they had the event, since then it is known of all what became of them.
+    """
+    lost = divide(counts[:, :-1, 0].astype(np.float64), _beyond(counts)[:, :-1], empty=0.0)
+    return np.asarray(np.cumprod(1 - lost, axis=1), np.float64)
 
 
 def _beyond(counts: NDArray[np.number]) -> Floats:
     """Return how many survived at least as many intervals as each column's number: (rows, times + 1)."""
     beyond: Floats = np.cumsum(counts.astype(np.float64).sum(axis=2)[:, ::-1], axis=1)[:, ::-1]
     return beyond
-
-
-def _product(leave: Floats, of: Floats) -> Floats:
-    stay: Floats = 1 - divide(leave, of)
-    return np.asarray(np.cumprod(stay, axis=1), np.float64)
 
 
 def _weights(in_study: Floats, time: int) -> Floats:

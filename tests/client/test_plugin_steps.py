@@ -14,6 +14,7 @@ import pytest
 from typer.testing import CliRunner
 
 from examples import DP, STUDY
+from models_made import model_folder
 from plugin_made import forget, fresh_site, install
 from series_made import slices, written
 from tiny_dicom import save, tiny
@@ -24,6 +25,7 @@ from wardround_client.preparation.dataset import Source, keep_images, take_in
 from wardround_client.preparation.plugin_steps import try_steps
 from wardround_client.preparation.stepped import stepped, stepped_series
 from wardround_client.preview.make import preview
+from wardround_client.publishing.forms import write_bundle, write_onnx
 from wardround_client.volumes import Series, series_in
 from wardround_common.documents.exported_run import study_toml
 from wardround_common.errors import PluginError, StudyError
@@ -137,6 +139,27 @@ def test_what_other_code_prepared_is_prepared_again_and_a_start_says_so(tmp_path
                 keys.append(keep_images(source, studies[-1].data, [], {}).key)
     assert keys[0] != keys[1]
     assert "steps are those of made-plugin 1.0" in " ".join(prepared_otherwise(*studies))
+
+
+def test_a_model_is_released_without_its_other_forms_where_the_package_of_its_steps_is_not(tmp_path: Path) -> None:
+    (tmp_path / "model").mkdir()
+    with pytest.MonkeyPatch.context() as patch:
+        for site in fresh_site(tmp_path / "site", patch):
+            install(site, files={"power.py": STEP}, points={"wardround.preparation": {"power": "{m}.power:STEP"}})
+            made = Study.of_tables(
+                STUDY
+                | {"data": STUDY["data"] | {"intensity": "steps", "steps": [LIMITS, POWER]}}
+                | {"plugin": [plugin_here("made-plugin")]},
+                where="a test",
+            )
+            folder = model_folder(tmp_path / "model", made)
+            assert write_onnx(folder).files == ("model.onnx",)
+            (folder / "model.onnx").unlink()
+    for write in (write_onnx, write_bundle):  # as at a coordinator
+        part = write(folder)
+        assert part.files == ()
+        assert "The plug-in made-plugin is not installed." in part.said
+    assert {path.name for path in folder.iterdir()} == {"model.json", "model.safetensors", "study.toml"}
 
 
 def test_a_plugins_step_prepares_alike_for_training_predicting_and_a_preview(site: Path, tmp_path: Path) -> None:

@@ -133,7 +133,7 @@ def test_a_hospital_that_was_missing_in_the_last_round_holds_up_no_other() -> No
 
 @pytest.mark.usefixtures("at_once")
 def test_too_few_hospitals_are_waited_for_until_the_deadline_and_not_for_ever() -> None:
-    with pytest.raises(RoundError, match="1 hospitals are there, too few for a round; away: b, c"):
+    with pytest.raises(RoundError, match="too few hospitals for a round: 1 of 3; away: b, c"):
         wait(There("a"), deadline_minutes=0.0005)
     assert wait(There("ab"), deadline_minutes=0.0005) == [["c"]]
 

@@ -18,7 +18,7 @@ from wardround_client.publishing import graphs
 from wardround_client.publishing.bundle import BAGGED, GENERATES, contents, why_not
 from wardround_client.publishing.checking import largest_difference
 from wardround_client.training.threads import use_threads
-from wardround_common.errors import ModelError
+from wardround_common.errors import ModelError, PluginError
 from wardround_common.results.model_folder import read_model_folder
 from wardround_common.results.parts import Part
 from wardround_common.storage import write_atomically
@@ -124,11 +124,20 @@ def _sentence(what: str) -> str:
 
 
 def _made(name: str, folder: Path, make: Callable[[Model], tuple[Part, Contents]]) -> tuple[Part, Contents]:
-    """Make a form of the model in a folder; none of one that tells nothing without a hospital's own part."""
+    """Make a form of the model in a folder; none of one that tells nothing without a hospital's own part.
+
+    Nor is there one where a plug-in of its study is not installed: a coordinator needs none that has only networks
+    and steps.
+    """
     measure = read_model_folder(folder).study.training.measure
     if measure and not measure.usable:
         return Part(name=name, said=measure.outside), {}
-    return make(_opened(folder))
+    try:
+        model = _opened(folder)
+    except PluginError as error:
+        said = f"{_sentence(error.what)} With that package where the model is exported, export it again."
+        return Part(name=name, said=said), {}
+    return make(model)
 
 
 def _opened(folder: Path) -> Model:

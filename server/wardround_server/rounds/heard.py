@@ -139,7 +139,8 @@ def enough(study: Study, what: str, here: Sequence[str], absent: Sequence[Absenc
     if len(here) >= least:
         return
     missing = ", ".join(f"{absence.hospital} ({absence.kind})" for absence in absent) or "none was there to ask"
-    what = f"{len(here)} hospitals are {what} where the study needs {least}; missing: {missing}"
+    count = f"{len(here)} hospital is" if len(here) == 1 else f"{len(here)} hospitals are"
+    what = f"{count} {what} where the study needs {least}; missing: {missing}"
     full = [absence.hospital for absence in absent if absence.kind == FullDiskError.kind]
     unwritten = [absence.hospital for absence in absent if absence.kind == StorageError.kind]
     if (full or unwritten) and len(here) + len(full) + len(unwritten) >= least:

@@ -39,8 +39,9 @@ def muster(
         if possible and (set(away) <= set(missed) or waited > limits.patience_s):
             return
         if waited > limits.deadline_s:
+            there = f"{len(expected) - len(away)} of {len(expected)}"
             raise RoundError(
-                f"{len(expected) - len(away)} hospitals are there, too few for a round; away: {', '.join(away)}",
+                f"too few hospitals for a round: {there}; away: {', '.join(away)}",
                 do="Ask their staff whether the service is running and can reach this coordinator.",
             )
         if away != told:

@@ -27,6 +27,7 @@ from wardround_common.errors import ModelError
 from wardround_common.metrics import METRICS, Estimate, PatientSums, ScoreSums
 from wardround_common.metrics.calibration import reliability
 from wardround_common.metrics.ranking import count_by_score, precision_recall_points, roc_points
+from wardround_common.metrics.score_bins import EDGES, MIDDLES, bins_of, edge_of
 
 
 def made(seed: int, images: int, classes: int = 2, *, coarse: bool = False, each: int = 1) -> Scored:
@@ -38,8 +39,8 @@ def made(seed: int, images: int, classes: int = 2, *, coarse: bool = False, each
     logits[np.arange(images), labels] += 0.8
     p = np.exp(logits) / np.exp(logits).sum(axis=1, keepdims=True)
     if classes == 2:
-        bins = 4 if coarse else 1024  # four: many ties
-        p[:, 1] = np.minimum(np.floor(p[:, 1] * bins) * (1024 // bins) + 0.5, 1023.5) / 1024
+        p[:, 1] = (np.floor(p[:, 1] * 4) + 0.5) / 4 if coarse else p[:, 1]  # four: many ties
+        p[:, 1] = MIDDLES[bins_of(p[:, 1])]
         p[:, 0] = 1 - p[:, 1]
     return Scored(labels, p.astype(np.float32), patients)
 
@@ -146,7 +147,7 @@ def test_the_operating_threshold_is_the_highest_that_reaches_the_sensitivity(sco
     else:
         assert threshold is not None
         assert np.mean(found >= threshold) >= wanted - 1e-9
-        assert np.mean(found >= threshold + 1 / 1024) < wanted
+        assert np.mean(found >= EDGES[edge_of(threshold) + 1]) < wanted
 
 
 def test_a_sensitivity_that_is_a_whole_number_of_patients_is_not_overshot_by_rounding() -> None:

@@ -11,6 +11,7 @@ from sklearn.metrics import average_precision_score, roc_auc_score
 
 from wardround_common.errors import MessageError, ModelError
 from wardround_common.metrics import METRICS, ScoreSums, vector_length
+from wardround_common.metrics.score_bins import BINS, EDGES, bins_of, edge_of
 
 Group = tuple[NDArray[np.int64], NDArray[np.float32], NDArray[np.float64]]
 
@@ -70,6 +71,55 @@ def test_auroc_from_sums_is_within_its_stated_margin(seed: int, images: int, sha
         assert abs(near - exact) <= margin + 1e-12
 
 
+def rare(prevalence: float, sureness: float, apart: float) -> tuple[NDArray[np.int64], NDArray[np.float32], ScoreSums]:
+    """Make 40,000 calibrated scores of a finding, with log-odds that are then multiplied by ``sureness``."""
+    rng = np.random.default_rng(0)
+    labels = (rng.random(40_000) < prevalence).astype(np.int64)
+    seen = rng.normal(size=len(labels)) + apart * labels
+    odds = sureness * (np.log(prevalence / (1 - prevalence)) + apart * seen - apart**2 / 2)
+    p = (1 / (1 + np.exp(-odds))).astype(np.float32)
+    return labels, p, ScoreSums.of(labels, np.stack([1 - p, p], axis=1), np.zeros(len(p)))
+
+
+@pytest.mark.parametrize("apart", [1.5, 3.0])
+@pytest.mark.parametrize("sureness", [1.0, 4.0])
+@pytest.mark.parametrize("prevalence", [0.5, 0.1, 0.02])
+def test_a_rare_finding_and_a_network_that_is_too_sure_keep_ranking_and_operating_point(
+    prevalence: float, sureness: float, apart: float
+) -> None:
+    labels, p, sums = rare(prevalence, sureness, apart)
+    figures = sums.figures()
+    assert figures["auroc"] == pytest.approx(roc_auc_score(labels, p), abs=2e-4 if sureness == 1 else 2e-3)
+    assert figures["auprc"] == pytest.approx(average_precision_score(labels, p), abs=4e-3)
+    exact = np.sort(p[labels == 1])[::-1][int(np.ceil(0.9 * labels.sum())) - 1]
+    threshold = sums.operating_threshold(0.9)
+    assert threshold is not None
+    decided = sums.figures(threshold)
+    assert decided["specificity"] == pytest.approx(np.mean(p[labels == 0] < exact), abs=0.03)
+    assert 0.9 <= decided["sensitivity"] == np.mean(p[labels == 1] >= threshold) < 0.92
+
+
+def test_even_bins_would_take_most_scores_of_a_rare_finding_for_ties() -> None:
+    labels, p, sums = rare(0.02, 4.0, 1.5)
+    even = np.floor(p * 1024)
+    assert roc_auc_score(labels, even) < 0.65
+    assert np.mean(even[labels == 1] == 0) > 0.1  # so that a sensitivity of 0.9 is only reached at a threshold of 0
+    assert sums.auroc() == pytest.approx(roc_auc_score(labels, p), abs=2e-4)
+    assert sums.auroc() > 0.84
+
+
+def test_bins_are_nowhere_wider_than_a_1024th_and_begin_at_what_a_float32_tells_apart() -> None:
+    widths = np.diff(EDGES)
+    assert widths.min() > 0
+    assert widths.max() <= 1 / 1024
+    assert np.array_equal(EDGES, EDGES.astype(np.float32))
+    assert np.isin(np.arange(129) / 128, EDGES).all()
+    assert bins_of(EDGES.astype(np.float32)).tolist() == [*range(BINS), BINS - 1]
+    just_below = np.nextafter(EDGES[1:].astype(np.float32), np.float32(0))
+    assert bins_of(just_below).tolist() == [*range(BINS)]
+    assert [edge_of(edge) for edge in EDGES.tolist()] == [*range(BINS + 1)]
+
+
 @pytest.mark.parametrize("classes", [2, 4])
 def test_pooled_metrics_are_close_to_those_of_the_images(classes: int) -> None:
     labels, p, losses = group(1, 3000, classes)
@@ -94,7 +144,7 @@ def test_the_operating_threshold_is_the_highest_bin_edge_that_reaches_the_sensit
     found = sums.figures(threshold)
     assert found["sensitivity"] == np.mean(p[labels == 1, 1] >= threshold)
     assert found["specificity"] == np.mean(p[labels == 0, 1] < threshold)
-    reached, above = found["sensitivity"], sums.figures(threshold + 1 / 1024)["sensitivity"]
+    reached, above = found["sensitivity"], sums.figures(EDGES[edge_of(threshold) + 1])["sensitivity"]
     assert reached is not None
     assert above is not None
     assert above < sensitivity <= reached

@@ -34,7 +34,7 @@ def test_the_temperature_of_two_classes_is_that_of_the_scores_themselves(sharpne
 
     exact = 1 / minimize_scalar(loss, bounds=(0.05, 20), method="bounded").x
     found = temperature(sums(labels, said).histograms)
-    assert found == pytest.approx(exact, rel=0.1 if sharpness > 1 else 0.01)
+    assert found == pytest.approx(exact, rel=0.01)
     assert found == pytest.approx(sharpness, rel=0.1)
 
 

@@ -13,6 +13,7 @@ from liars import Lie, levels, lying, scores, training
 from wardround_client import networks
 from wardround_common.errors import RoundError
 from wardround_common.messages.rounds import Failure, Parts
+from wardround_common.metrics.score_bins import BINS
 from wardround_common.metrics.sums import LOSS_LIMIT, UNIT
 from wardround_common.results import Results
 from wardround_common.secagg.encoding import COUNT_LIMIT, Encoding
@@ -222,7 +223,7 @@ IMPOSSIBLE = {
     "squared error": (scores((-1, 2**30)), "the squared error of 16 images adds up to"),
     "histogram": (scores((0, 5000)), "the sums contradict one another"),
     "negative count": (scores((0, -5000)), "a sum of counts is not possible"),
-    "too many images": (scores((0, 2**36), (2048, 2**36)), "images are said to be scored where 4 hospitals have"),
+    "too many images": (scores((0, 2**36), (2 * BINS, 2**36)), "images are said to be scored where 4 hospitals have"),
 }
 
 

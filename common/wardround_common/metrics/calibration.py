@@ -3,8 +3,8 @@
 The expected calibration error is that of Guo et al. 2017 (On Calibration of Modern Neural Networks, ICML, section 2)
 for the probability of the finding rather than of the predicted class, which is what a reader of a report acts on; of
 more than two classes, the mean over the classes, each against the rest (Kull et al. 2019, NeurIPS, section 2:
-*classwise*). 16 bins of equal width over [0, 1], closed at the left: near Guo's 15, and the 1024 bins that travel
-between hospitals divide into them.
+*classwise*). 16 bins of equal width over [0, 1], closed at the left: near Guo's 15, and the finer bins that travel
+between hospitals (``score_bins``) divide into them.
 """
 
 from __future__ import annotations
@@ -13,6 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from wardround_common.metrics.ranking import Floats, divide
+from wardround_common.metrics.score_bins import MIDDLES, in_even_bins
 from wardround_common.metrics.shapes import ReliabilityBins, numbers
 
 RELIABILITY_BINS = 16
@@ -33,14 +34,13 @@ def squared_errors(labels: NDArray[np.int64], probabilities: NDArray[np.float32]
 
 
 def calibration_error(histograms: NDArray[np.number], images: NDArray[np.number]) -> Floats:
-    """Return the expected calibration error (resamples,), to within half a bin's width of the exact one.
+    """Return the expected calibration error (resamples,), to within 1/2048 of the exact one: half of a score's bin.
 
     ``histograms`` (resamples, findings, 2, bins): images of the rest and of the finding by score; ``images``
     (resamples,) in all.
     """
-    resamples, findings, _, bins = histograms.shape
     counts, found = histograms.sum(axis=2, dtype=np.float64), histograms[:, :, 1]
-    gaps = (counts * _centres(bins) - found).reshape(resamples, findings, RELIABILITY_BINS, -1).sum(axis=3)
+    gaps = in_even_bins(counts * MIDDLES - found, RELIABILITY_BINS)
     return divide(np.abs(gaps).sum(axis=2).mean(axis=1), images)
 
 
@@ -50,8 +50,7 @@ def temperature(histograms: NDArray[np.int64]) -> float | None:
     Guo et al. 2017, section 4.2: the log-odds are divided by it. It is fitted by maximum likelihood to the middles of
     the bins, each class against the rest, with the softened targets of Platt 1999 (Probabilistic Outputs for Support
     Vector Machines, section 2.2), so that a few patients who are all told apart do not make every probability 0 or 1.
-    Of a model whose scores lie mostly in the outermost of 1024 bins it comes out too low, by a tenth where the right
-    one is 3. None where a finding or its rest does not occur, or none within :data:`TEMPERATURES` fits.
+    None where a finding or its rest does not occur, or none within :data:`TEMPERATURES` fits.
     """
     rest, found = histograms[:, 0].astype(np.float64), histograms[:, 1].astype(np.float64)  # (findings, bins)
     of_rest, of_found = rest.sum(axis=1, keepdims=True), found.sum(axis=1, keepdims=True)
@@ -60,7 +59,7 @@ def temperature(histograms: NDArray[np.int64]) -> float | None:
         return None
     rest, found, of_rest, of_found = (each[there] for each in (rest, found, of_rest, of_found))
     wanted = found * (of_found + 1) / (of_found + 2) + rest / (of_rest + 2)
-    odds = log_odds(_centres(histograms.shape[2]))
+    odds = log_odds(MIDDLES)
 
     def slope(sharpness: float) -> float:
         """Return the derivative of the loss, which rises with the sharpness: the loss is convex in it."""
@@ -97,15 +96,10 @@ def log_odds(probabilities: Floats) -> Floats:
 def reliability(histograms: NDArray[np.int64]) -> ReliabilityBins:
     """Return the reliability diagram of the finding, or of all classes each against the rest: (findings, 2, bins)."""
     images, found = histograms.sum(axis=(0, 1)), histograms[:, 1].sum(axis=0)  # (bins,) of all findings together
-    parts = (images * _centres(len(images)), found, images)
-    predicted, observed, counts = (part.reshape(RELIABILITY_BINS, -1).sum(axis=1) for part in parts)
+    parts = (images * MIDDLES, found, images)
+    predicted, observed, counts = (in_even_bins(part, RELIABILITY_BINS) for part in parts)
     return ReliabilityBins(
         predicted=numbers(divide(predicted, counts)),
         observed=numbers(divide(observed, counts)),
         counts=tuple(counts.tolist()),
     )
-
-
-def _centres(bins: int) -> Floats:
-    centres: Floats = (np.arange(bins) + 0.5) / bins
-    return centres

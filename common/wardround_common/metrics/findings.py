@@ -15,8 +15,9 @@ from numpy.typing import NDArray
 from wardround_common.errors import MessageError, ModelError
 from wardround_common.metrics.defined import mean_over, of_one_row
 from wardround_common.metrics.ranking import Floats
+from wardround_common.metrics.score_bins import BINS, HALF, bins_of
 from wardround_common.metrics.shapes import LEAST_RECORDS, GroupFigures
-from wardround_common.metrics.sums import BINS, COUNT_LIMIT, LOSS_LIMIT, UNIT, ScoreSums, figures_of
+from wardround_common.metrics.sums import COUNT_LIMIT, LOSS_LIMIT, UNIT, ScoreSums, figures_of
 
 ABSENT, PRESENT, UNKNOWN = 0, 1, -1
 """What is said of a finding in an image."""
@@ -42,7 +43,7 @@ Counts = NDArray[np.int64]
 class FindingSums:
     """Sums over images that give each finding's metrics without any one image's scores; integers.
 
-    ``histograms`` int64 (findings, 2, 1024): how many images without [0] and with the finding [1] have a score in each
+    ``histograms`` int64 (findings, 2, bins): how many images without [0] and with the finding [1] have a score in each
     bin; an image of which it is unknown is in neither. ``squared_errors`` int64 (findings,): in units of 2^-20.
     ``images``: how many there are. ``loss``: in the same units.
     """
@@ -69,7 +70,7 @@ class FindingSums:
                 "a probability or a loss is not a number", do="Training diverged? Lower the learning rate."
             )
         sums = cls.empty(probabilities.shape[1])
-        bins = np.minimum((probabilities.astype(np.float64) * BINS).astype(np.int64), BINS - 1)
+        bins = bins_of(probabilities)
         errors = np.rint(np.square(probabilities.astype(np.float64) - known) / UNIT).astype(np.int64)
         for finding in range(probabilities.shape[1]):
             said = known[:, finding] != UNKNOWN
@@ -175,7 +176,7 @@ class FindingSums:
         return tuple(self.one(f).by_class(point)[1] for f, point in enumerate(_points(points, self.findings)))
 
     def operating_points(self, sensitivity: float) -> tuple[float | None, ...] | None:
-        """Return for each finding the highest multiple of 1/1024 at which the sensitivity is reached.
+        """Return for each finding the highest edge of a bin at which the sensitivity is reached.
 
         None of a finding that is in no image; None in the place of all where none is in any.
         """
@@ -211,8 +212,9 @@ def _points(points: Sequence[float | None] | None, findings: int) -> list[float]
 
 
 def _of_one(vectors: NDArray[np.number], findings: int, finding: int) -> NDArray[np.number]:
-    """Return a finding's sums as those of a classification (rows, 2 * 1024 + 4 + 2): decided evenly, without a loss."""
+    """Return a finding's sums as those of a classification (rows, 2 * bins + 4 + 2): decided evenly, without a loss."""
     histograms = vectors[:, finding * 2 * BINS : (finding + 1) * 2 * BINS]
-    decided = histograms.reshape(-1, 2, 2, BINS // 2).sum(axis=3).reshape(-1, 4)
+    by_score = histograms.reshape(-1, 2, BINS)
+    decided = np.add.reduceat(by_score, [0, HALF], axis=2).reshape(-1, 4)
     errors = vectors[:, findings * 2 * BINS + finding, None]
     return np.concatenate([histograms, decided, np.zeros_like(errors), errors], axis=1)

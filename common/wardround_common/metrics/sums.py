@@ -13,10 +13,10 @@ from wardround_common.metrics.calibration import calibration_error, squared_erro
 from wardround_common.metrics.decisions import DECISION_METRICS, decisions_of, figures_by_class
 from wardround_common.metrics.defined import mean_over, number_or_none, of_one_row
 from wardround_common.metrics.ranking import Floats, average_precision, divide, mean_defined, roc_area
+from wardround_common.metrics.score_bins import BINS, EDGES, bins_of, edge_of
 from wardround_common.metrics.scores import check_scores, findings
 from wardround_common.metrics.shapes import LEAST_RECORDS, GroupFigures
 
-BINS = 1024  # equal ones over [0, 1]; a power of two, so that the bin of a float32 score is exact
 UNIT = 2.0**-20  # losses and squared errors are summed as whole multiples of it: sums do not depend on their order
 LOSS_LIMIT = 2.0**16  # nats; a larger loss of one image is counted as this
 COUNT_LIMIT = 2.0**40  # images; no federation has more, and sums of such counts do not overflow
@@ -26,14 +26,14 @@ COUNT_LIMIT = 2.0**40  # images; no federation has more, and sums of such counts
 class ScoreSums:
     """Sums over images that give pooled metrics without any one image's score; integers, so that adding is exact.
 
-    ``histograms`` int64 (findings, 2, 1024): how many images of the rest [0] and of the finding [1] have a score in
+    ``histograms`` int64 (findings, 2, bins): how many images of the rest [0] and of the finding [1] have a score in
     each bin; one finding of two classes, else each class against the rest. ``confusion`` int64 (classes, classes):
     rows are true classes, columns the class with the highest probability (the first of equals). ``loss`` and
     ``squared_error``: sums in units of 2^-20.
 
     The scores within a bin count as ties. So AUROC differs from the exact one by at most half of the fraction of
-    (finding, rest) pairs that share a bin (``auroc_margin``); sensitivity and specificity at a threshold that is a
-    multiple of 1/1024 are exact; a mean loss or Brier score is exact to 2^-21 an image.
+    (finding, rest) pairs that share a bin (``auroc_margin``); sensitivity and specificity at a threshold that is the
+    edge of a bin (``score_bins``) are exact; a mean loss or Brier score is exact to 2^-21 an image.
 
     These sums say little of one image when many are added, and a lot when few are: over one hospital they are as
     confidential as its model update, and travel in the same masked vector.
@@ -69,7 +69,7 @@ class ScoreSums:
         classes = probabilities.shape[1]
         histograms = np.zeros((len(findings(classes)), 2, BINS), np.int64)
         for row, finding in enumerate(findings(classes)):
-            bins = np.minimum((probabilities[:, finding].astype(np.float64) * BINS).astype(np.int64), BINS - 1)
+            bins = bins_of(probabilities[:, finding])
             counted = np.bincount((labels == finding) * BINS + bins, minlength=2 * BINS)
             histograms[row] = counted.reshape(2, BINS)
         predicted = probabilities.argmax(axis=1)
@@ -203,7 +203,7 @@ class ScoreSums:
     def decided(self, threshold: float | None) -> NDArray[np.int64]:
         """Count images (classes, classes): rows are true classes, columns those decided at a threshold.
 
-        A threshold is rounded up to a multiple of 1/1024; without one, or of more than two classes, the most probable
+        A threshold is rounded up to the edge of a bin; without one, or of more than two classes, the most probable
         class is decided.
         """
         if threshold is None or self.classes != 2:
@@ -212,12 +212,12 @@ class ScoreSums:
         return decided
 
     def operating_threshold(self, sensitivity: float) -> float | None:
-        """Return the highest multiple of 1/1024 at which the finding's sensitivity is reached; two classes only."""
+        """Return the highest edge of a bin at which the finding's sensitivity is reached; two classes only."""
         found = self.histograms[0, 1]
         if self.classes != 2 or not found.sum():
             return None
         reached = np.cumsum(found[::-1])[::-1] >= sensitivity * found.sum() - 1e-9  # (bins,) true, then false
-        return float(np.flatnonzero(reached)[-1] / BINS)
+        return float(EDGES[np.flatnonzero(reached)[-1]])
 
 
 def figures_of(
@@ -227,7 +227,7 @@ def figures_of(
 
     Numbers need not be whole: a resample of patients is the same sums with other weights. AUROC and average precision
     are the means over the classes that occur, and take scores in one bin for ties; the decisions are those at the
-    threshold, rounded up to a multiple of 1/1024, or for the most probable class. ``counted`` (classes,): the classes
+    threshold, rounded up to the edge of a bin, or for the most probable class. ``counted`` (classes,): the classes
     of which means are taken (``ScoreSums.counted``), also of resamples in which one of them is rarer; left out: all.
     """
     many = len(findings(classes))
@@ -253,7 +253,7 @@ METRICS = ("auroc", "auprc", *DECISION_METRICS, "brier", "calibration_error")
 
 
 def _decided(histograms: NDArray[Any], threshold: float) -> NDArray[Any]:  # (rows, 1, 2, bins) -> (rows, true, decided)
-    edge = int(np.ceil(threshold * BINS))
+    edge = edge_of(threshold)
     below, above = histograms[:, 0, :, :edge].sum(axis=2), histograms[:, 0, :, edge:].sum(axis=2)
     return np.stack([below, above], axis=2)
 

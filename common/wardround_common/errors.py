@@ -15,7 +15,8 @@
     ├── ApprovalError     the hospital did not approve what is asked for    exit 5
     ├── PausedError       the hospital has paused                           exit 5
     ├── MessageError      a message does not follow the protocol            exit 6
-    │   └── VersionError  the other end's messages have another form
+    │   ├── VersionError  the other end's messages have another form
+    │   └── OutdatedError  a round was answered before an upgrade, in another form
     ├── RoundError        a round cannot be completed                       exit 6
     │   └── RoundStorageError  since hospitals could not write their files  exit 7
     ├── ModelError        a model or its parameters do not fit              exit 6
@@ -154,6 +155,12 @@ class VersionError(MessageError):
     """The other end runs a version of Wardround whose messages have another form."""
 
     kind = "version"
+
+
+class OutdatedError(MessageError):
+    """A round was answered before an upgrade, in a form of secure sums that this version neither reads nor sends."""
+
+    kind = "outdated"
 
 
 class RoundError(WardroundError):

@@ -171,10 +171,13 @@ def test_keys_differ_from_holder_to_holder_from_secret_to_secret_and_from_seed_t
 
 def test_a_seed_that_gives_a_number_beyond_the_field_is_drawn_again(monkeypatch: pytest.MonkeyPatch) -> None:
     def stream(seed: bytes, count: int) -> NDArray[np.uint32]:
-        return np.full(count, {b"1": Q - 1, b"2": 2**31 + 5, b"3": 2**32 - 1}[seed], np.uint32)
+        numbers = np.full(count, {b"1": Q - 1, b"2": 2**31 + 5, b"3": 2**32 - 1, b"4": 0, b"5": 0}[seed], np.uint32)
+        if seed in (b"4", b"5"):
+            numbers[0 if seed == b"4" else -1] = Q  # one factor, or one pad
+        return numbers
 
     monkeypatch.setattr(module, "keystream", stream)
-    waiting = [b"3", b"3", b"1", b"2"]
+    waiting = [b"3", b"4", b"5", b"1", b"2"]
     seed, keys = CheckKeys.drawn(4, lambda size: waiting.pop(0))
     assert (seed, waiting) == (b"1", [b"2"])
     assert keys.pads.max() == Q - 1

@@ -18,6 +18,7 @@ from wardround_client.hospital import answering as hospital_module
 from wardround_client.hospital.answering import Hospital, build, join
 from wardround_client.hospital.secure_desk import Desk
 from wardround_client.training.local_work import LocalWork
+from wardround_common.canonical import cut, joined
 from wardround_common.errors import MessageError, PrivacyError, RoundError, VersionError, WardroundError
 from wardround_common.messages.rounds import SUMS_FORM, Failure, Parts, PrepareRequest, TrainRequest, Update
 from wardround_common.randomness import insecure_stream
@@ -243,6 +244,32 @@ def test_no_vector_of_a_round_that_was_given_up_is_opened_later(tmp_path: Path) 
     for ask in (lambda: desk.confirm("train", 1, b""), lambda: desk.open("train", 1, b"", b"")):
         with pytest.raises(MessageError, match="round 1 is not the round of this hospital's last upload"):
             ask()
+
+
+@pytest.mark.parametrize("form", range(1, SUMS_FORM))
+def test_a_round_that_was_answered_before_an_upgrade_is_skipped_and_no_record_is_called_damaged(
+    tmp_path: Path, form: int
+) -> None:
+    of, group = fast(rounds=2), consortium()
+    interrupted(of, tmp_path, group)
+    memory = Memory(of, tmp_path)
+    for hospital in memory.at.values():
+        answered_in(hospital.desk, form)  # type: ignore[arg-type]
+    with pytest.raises(RoundError, match="0 hospitals are heard in round 1") as failed:
+        run_study(of, memory, quiet, None, group)
+    assert type(failed.value) is RoundError  # and none of files that cannot be read
+    assert "a, b, c, d (outdated): it answered before it was upgraded" in failed.value.do
+    assert "skip the round: COMMAND --give-up" in resuming(failed.value, "COMMAND")
+    final = run_study(of, memory, quiet, None, replace(group, give_up=True))
+    assert [record.answered for record in final.history] == [(), ("a", "b", "c", "d")]
+    assert {one.kind for one in final.history[0].absent} == {"outdated"}
+
+
+def answered_in(desk: Desk, form: int) -> None:
+    """Let a hospital's kept upload be one of an earlier form, which is known by the digest of its terms."""
+    kept, terms = desk.folder / "train.upload", desk._terms("train")
+    assert terms is not None
+    kept.write_bytes(joined(terms.digest_in(form), *cut(kept.read_bytes())[1:]))
 
 
 def test_a_round_is_given_up_only_if_it_was_begun_before_and_another_one_can_be_summed(tmp_path: Path) -> None:

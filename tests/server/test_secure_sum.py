@@ -4,17 +4,20 @@ from __future__ import annotations
 
 import os
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 
 import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from numpy.typing import NDArray
 
 from consortium import RUN, SIZE, Group, identity, readable, secure_study
 from wardround_client.hospital.secure_sum import Participant
 from wardround_common.canonical import cut
 from wardround_common.errors import MessageError, RoundError
+from wardround_common.secagg import shamir, tags
 from wardround_common.secagg.agreement import AgreementKey
 from wardround_common.secagg.exchange import (
     TAGGED_BYTES,
@@ -24,8 +27,10 @@ from wardround_common.secagg.exchange import (
     read_sealed,
     write_signed,
 )
-from wardround_common.secagg.masks import add_masks
+from wardround_common.secagg.masks import add_masks, keystream
+from wardround_common.secagg.shamir import SHARE_BYTES
 from wardround_common.secagg.terms import Member, Terms, write_members
+from wardround_server.rounds.secure_sum import Opening
 
 
 @pytest.fixture
@@ -317,16 +322,25 @@ def test_a_vector_of_another_form_is_refused(group: Group, damage: str) -> None:
 # Hospitals that cheat
 
 
-def test_garbage_shares_are_told_from_true_ones_and_the_others_open_the_sum(group: Group) -> None:
+def opening_of(group: Group) -> Opening:
+    """Let all five upload and confirm; their shares are still to come."""
     gathering = group.gathering()
     for name in "abcde":
         gathering.add(name, group.upload(name))
     confirming = gathering.close()
     for name in "abcde":
         confirming.add(name, group.desks[name].confirm("train", 1, confirming.question()))
-    opening = confirming.close()
+    return confirming.close()
+
+
+def shares_of(group: Group, opening: Opening, name: str) -> bytes:
+    return group.desks[name].open("train", 1, opening.signatures(), opening.sealed_for(name))
+
+
+def test_garbage_shares_are_told_from_true_ones_and_the_others_open_the_sum(group: Group) -> None:
+    opening = opening_of(group)
     for name in "abcde":
-        shares = group.desks[name].open("train", 1, opening.signatures(), opening.sealed_for(name))
+        shares = shares_of(group, opening, name)
         if name != "c":
             opening.add(name, shares)
             continue
@@ -337,16 +351,10 @@ def test_garbage_shares_are_told_from_true_ones_and_the_others_open_the_sum(grou
 
 
 def test_one_share_or_tag_that_was_changed_is_left_out_and_no_other(group: Group) -> None:
-    gathering = group.gathering()
-    for name in "abcde":
-        gathering.add(name, group.upload(name))
-    confirming = gathering.close()
-    for name in "abcde":
-        confirming.add(name, group.desks[name].confirm("train", 1, confirming.question()))
-    opening = confirming.close()
+    opening = opening_of(group)
     for name in "abde":
-        opening.add(name, group.desks[name].open("train", 1, opening.signatures(), opening.sealed_for(name)))
-    shares = group.desks["c"].open("train", 1, opening.signatures(), opening.sealed_for("c"))
+        opening.add(name, shares_of(group, opening, name))
+    shares = shares_of(group, opening, "c")
     assert len(shares) == 5 * TAGGED_BYTES
     dealers = [(place, place) for place in range(5)]
     opening.add("c", shares)
@@ -359,6 +367,42 @@ def test_one_share_or_tag_that_was_changed_is_left_out_and_no_other(group: Group
     opening.add("c", swapped)
     assert list(opening._opened[2]) == dealers[2:]
     assert readable(opening.total()) == group.expected("abcde")
+
+
+def test_a_holder_cannot_lose_a_sum_by_writing_a_true_share_in_another_way(
+    group: Group, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Of an element that 16 bits do not hold a share has a mark, and zeros, which nobody needs to read it."""
+    third = pow(3, -1, shamir.PRIME)  # the polynomial 65,535 + x/3 is 65,536 at c's point
+    with monkeypatch.context() as dealing:
+        dealing.setattr(shamir, "uniform", lambda count, random: np.repeat([third, 0, 0] * 5, 16).astype(float))
+        dealing.setattr(group, "desk", partial(group.desk, random=lambda size: b"\xff" * size))
+        group.upload("b")
+    opening = opening_of(group)
+    for name in "abde":
+        opening.add(name, shares_of(group, opening, name))
+    shares = shares_of(group, opening, "c")
+    of_b = shares[TAGGED_BYTES : 2 * TAGGED_BYTES]
+    assert of_b[:SHARE_BYTES] == b"\xff\xff" + bytes(32)
+    opening.add("c", shares[:TAGGED_BYTES] + of_b[:2] + b"\1" * 32 + of_b[SHARE_BYTES:] + shares[2 * TAGGED_BYTES :])
+    assert list(opening._opened[2]) == [(place, place) for place in (0, 2, 3, 4)]
+    assert readable(opening.total()) == group.expected("abcde")
+
+
+def test_a_dealer_draws_a_check_seed_again_that_gives_a_number_beyond_the_field(
+    group: Group, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    drawn: list[bytes] = []
+
+    def stream(seed: bytes, count: int) -> NDArray[np.uint32]:
+        drawn.append(seed)
+        numbers = keystream(seed, count)
+        if len(drawn) == 1:
+            numbers[-1] = 2**31 - 1  # one pad
+        return numbers
+
+    monkeypatch.setattr(tags, "keystream", stream)
+    assert group.upload("a").dealt.check == drawn[1] != drawn[0]
 
 
 def test_a_dealer_that_seals_garbage_to_the_others_is_named(group: Group) -> None:

@@ -10,8 +10,9 @@ import numpy as np
 
 from wardround_client.hospital.secure_sum import Confirmed, Participant, Uploaded, sign_survivors
 from wardround_common.canonical import cut, joined, pieces
-from wardround_common.errors import MessageError, PrivacyError, StorageError
+from wardround_common.errors import MessageError, OutdatedError, PrivacyError, StorageError
 from wardround_common.keys.identity import Identity, Roster
+from wardround_common.messages.rounds import SUMS_FORM
 from wardround_common.messages.vote import sign_ballot
 from wardround_common.privacy.noisy_sum import least_survivors
 from wardround_common.secagg.agreement import AgreementKey
@@ -107,6 +108,7 @@ class Desk:
         Raises:
             MessageError: the terms are not those of this study and roster, another question of this sum was answered,
                 a later sum has begun, or ``once`` was answered in another round.
+            OutdatedError: this sum was answered in the form of an earlier version.
             RoundError: the study does not allow a sum over this number of hospitals.
         """
         run, key = self._run()
@@ -237,6 +239,12 @@ class Desk:
 
     def _kept_upload(self, terms: Terms) -> Upload:
         stored = self._read(f"{terms.what}.upload")
+        if stored and stored[0] in [terms.digest_in(form) for form in range(1, SUMS_FORM)]:
+            raise OutdatedError(
+                f"round {terms.round} was answered here before an upgrade, when secure sums had another form",
+                do="Nothing is damaged, and there is nothing to do here: this hospital takes part in the next round. "
+                "If the coordinator stops at this one, whoever runs the study skips it with --give-up.",
+            )
         if stored is None or stored[0] != terms.digest:
             raise self._damaged(f"{terms.what}.upload")
         _, dtype, update, counts, envelope = stored

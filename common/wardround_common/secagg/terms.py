@@ -11,6 +11,7 @@ from typing import Any, Literal, TypeVar
 from wardround_common.canonical import Reader, joined
 from wardround_common.errors import MessageError
 from wardround_common.keys.identity import DOMAIN, KEY_BYTES, SIGNATURE_BYTES, Identity, Roster, check_signature
+from wardround_common.messages.rounds import SUMS_FORM
 from wardround_common.secagg.expander import CIRCLE_UP_TO, STRETCH
 from wardround_common.secagg.neighbours import Graph, written_places
 from wardround_common.secagg.thresholds import LARGEST_COHORT
@@ -69,11 +70,16 @@ class Terms:
 
     @cached_property
     def digest(self) -> bytes:
-        """SHA-256 of all of the above."""
+        """SHA-256 of all of the above, and of the form of the sum's messages."""
+        return self.digest_in(SUMS_FORM)
+
+    def digest_in(self, form: int) -> bytes:
+        """Return the digest of the same sum in a version of Wardround whose secure sums have this form (section 8)."""
         members = [part for member in self.members for part in (member.name.encode(), member.agreement)]
         numbers = (str(self.round).encode(), str(self.threshold).encode())
         parts = (self.study.encode(), self.run, self.what.encode(), *numbers, self.question, self.roster, *members)
-        return hashlib.sha256(joined(DOMAIN, b"terms 3", *parts)).digest()
+        named = f"terms {form}" if form > 1 else "terms"  # the first form had no number
+        return hashlib.sha256(joined(DOMAIN, named.encode(), *parts)).digest()
 
     @cached_property
     def graph(self) -> Graph:

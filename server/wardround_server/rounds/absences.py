@@ -18,6 +18,7 @@ MEANINGS = {
     "revoked": "revoked",
     "lost": "the coordinator's disk lost its question",
     "dropped": "left out of the sum before an interruption",
+    "outdated": "answered before its upgrade",
 }
 """What absences mean that are no failures of the hospital's; any other is."""
 _ITS_PEOPLE = "its people read why with 'wardround hospital status'"
@@ -40,6 +41,7 @@ REMEDIES = {
     FullDiskError.kind: "its disk is full",
     "study": "its version of Wardround cannot read this study: compare the versions",
     "version": "its version of Wardround makes secure sums in another form: install the same version there and here",
+    "outdated": "it answered before it was upgraded, when secure sums had another form: skip the round with --give-up",
     "plugin": (
         f"a plug-in that the study names is not installed there as it was approved, or its code failed: {_ITS_PEOPLE}"
     ),

@@ -292,3 +292,42 @@ def test_shapes_that_do_not_fit_are_refused() -> None:
             ScoreSums.of(np.array(labels), p, np.array(losses))
     with pytest.raises(ModelError):
         ScoreSums.of(np.array([0, 0]), np.ones((2, 1), np.float32), np.array([1.0, 1.0]))
+
+
+def found_all(each: int, missed: int = 0) -> Scored:
+    """Make 12 patients with the finding and 30 without, ``each`` images of every one; all but ``missed`` are found."""
+    found = np.arange(42) < 12
+    p = np.where(found & (np.arange(42) >= missed), 0.9, 0.1).astype(np.float32)
+    rows = np.repeat(np.arange(42), each)
+    return Scored(found[rows].astype(np.int64), np.stack([1 - p, p], axis=1)[rows], rows)
+
+
+@pytest.mark.parametrize("each", [1, 3])
+def test_twelve_of_twelve_is_no_certainty_and_more_images_of_the_same_patients_make_it_none(each: int) -> None:
+    estimates = measure(found_all(each), 0.5, resamples=200, rng=np.random.default_rng(0))
+    square = 1.959964**2
+    for name, patients in (("sensitivity", 12), ("specificity", 30), ("ppv", 12), ("npv", 30), ("accuracy", 42)):
+        e = estimates[name]
+        assert e.value == e.high == 1
+        assert e.low == pytest.approx(patients / (patients + square), abs=1e-6)  # Wilson 1927 at n of n
+    none = measure(found_all(each, missed=12), 0.5, resamples=200, rng=np.random.default_rng(0))["sensitivity"]
+    assert none.value == none.low == 0
+    assert none.high == pytest.approx(square / (12 + square), abs=1e-6)
+
+
+def test_what_every_resample_gives_alike_and_is_no_fraction_has_no_interval_of_no_width() -> None:
+    e = measure(found_all(1), 0.5, resamples=200, rng=np.random.default_rng(0))["auroc"]
+    assert e == Estimate(1.0, None, None, "no interval: every resample of the patients gives the same value")
+    one_missed = measure(found_all(1, missed=1), 0.5, resamples=200, rng=np.random.default_rng(0))["sensitivity"]
+    assert one_missed.low is not None
+    assert one_missed.high is not None
+    assert one_missed.value == pytest.approx(11 / 12)
+    assert one_missed.low < 11 / 12 < one_missed.high
+
+
+def test_a_mean_over_classes_is_no_fraction() -> None:
+    labels = np.repeat(np.arange(3), 8)
+    scores = Scored(labels, np.eye(3, dtype=np.float32)[labels], np.arange(24))
+    estimates = measure(scores, None, resamples=200, rng=np.random.default_rng(0))
+    assert estimates["sensitivity"].low is None
+    assert estimates["accuracy"].low == pytest.approx(24 / (24 + 1.959964**2), abs=1e-6)

@@ -8,13 +8,14 @@ import json
 import pytest
 from rich.console import Console
 
-from wardround_common.counting import count
+from wardround_common.counting import count, percent
+from wardround_common.metrics import Estimate
 from wardround_common.results import FEDERATED, POOLED, Results, alone
 from wardround_server.report import summary
 from wardround_server.report.example import example
 from wardround_server.report.story import at_home, best_alone, key_numbers, story
 from wardround_server.report.tables import course, quality
-from wardround_server.report.words import duration, listing, number, size, small
+from wardround_server.report.words import duration, interval, listing, number, size, small
 
 
 @pytest.fixture(scope="module")
@@ -134,3 +135,12 @@ def test_words_for_numbers() -> None:
     assert [count(n, "class", "classes") for n in (1, 2)] == ["1 class", "2 classes"]
     assert [listing(w) for w in ([], ["a"], ["a", "b"], ["a", "b", "c"])] == ["", "a", "a and b", "a, b and c"]
     assert number(None) == "–"
+
+
+def test_what_is_just_not_all_is_not_written_as_all() -> None:
+    assert [number(v) for v in (0.9994, 0.9996, 1.0, 1.0004, 0.0004, 0.0, -0.0004, -0.002)] == [
+        "0.999", ">0.999", "1.000", "1.000", "<0.001", "0.000", "0.000", "-0.002"
+    ]  # fmt: skip
+    assert interval(Estimate(0.9996, 0.9, 0.999)) == "0.90 to >0.99"
+    assert [percent(v) for v in (0.0, 1 / 300, 0.5, 299 / 300, 1.0)] == ["0%", "<1%", "50%", ">99%", "100%"]
+    assert percent(0.9996, 1) == ">99.9%"

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Literal
 import typer
 
 from wardround_client.commands.format_option import Formats
+from wardround_common.counting import rounded
 from wardround_common.errors import StorageError
 from wardround_common.shell.command_options import (
     Allow,
@@ -133,12 +134,13 @@ def _show(model: Model, judged: JudgedHere, split: Part) -> None:
         if found.value is None:
             table.add_row(head, "none", found.reason)
             continue
-        between = found.reason if found.low is None else f"{found.low:.3f} to {found.high:.3f}"
-        table.add_row(head, f"{found.value:.3f}", between)
+        ends = (found.low, found.high)
+        between = " to ".join(rounded(end) for end in ends if end is not None) or found.reason
+        table.add_row(head, rounded(found.value), between)
     console.print(table)
     times = task_of(model.study.task).horizons(model.study.task)
     for time, figures in zip(times, site.horizons, strict=False):
-        shown = ["none" if each is None else f"{each:.3f}" for each in (figures.predicted, figures.observed)]
+        shown = ["none" if each is None else rounded(each) for each in (figures.predicted, figures.observed)]
         console.print(f"By {time}: mean risk {shown[0]}, observed {shown[1]}", highlight=False)
     task = task_of(model.study.task)
     if task.apart and site.by_group:
@@ -197,8 +199,8 @@ def _show_fitted(model: Model, fitted: Recalibrated, file: Path) -> None:
 def _told(estimate: Estimate) -> str:
     if estimate.value is None:
         return estimate.reason
-    between = "" if estimate.low is None else f" ({estimate.low:.3f} to {estimate.high:.3f})"
-    return f"{estimate.value:.3f}{between}"
+    ends = [rounded(end) for end in (estimate.low, estimate.high) if end is not None]
+    return rounded(estimate.value) + (f" ({' to '.join(ends)})" if ends else "")
 
 
 def tables_by_group(study: Study, site: SiteMetrics, width: int) -> list[object]:
@@ -218,7 +220,7 @@ def tables_by_group(study: Study, site: SiteMetrics, width: int) -> list[object]
     for name in names:
         values = [group.figures[name] for group in site.by_group]
         columns[task.headed(task.metric(name), study.task)] = [
-            "none" if value is None else f"{value:.3f}" for value in values
+            "none" if value is None else rounded(value) for value in values
         ]
     first = [task.group_words[0], *map(escape, study.groups)]
     left = max(map(len, first)) + GAP

@@ -26,7 +26,8 @@ def of_fraction(found: int, of: int) -> tuple[float, float]:
     share, square = found / of, Z * Z / of
     middle = (share + square / 2) / (1 + square)
     half = Z * float(np.sqrt(share * (1 - share) / of + square / of / 4)) / (1 + square)
-    return max(middle - half, 0.0), min(middle + half, 1.0)
+    low, high = middle - half, middle + half
+    return (low if found else 0.0), (high if found < of else 1.0)  # at either end it is so but for rounding
 
 
 def of_area(rest: NDArray[np.int64], found: NDArray[np.int64]) -> tuple[float, float] | None:

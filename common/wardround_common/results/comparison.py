@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from wardround_common.arguments import checked
+from wardround_common.counting import rounded
 from wardround_common.errors import CHECK_FILE, StorageError, StudyError
 from wardround_common.metrics.shapes import Estimate
 from wardround_common.results.frames import frame
@@ -257,8 +258,8 @@ def _notes(runs: Sequence[tuple[str, Results]]) -> Iterator[str]:
 def _figure(of: Estimate | None) -> str:
     if of is None or of.value is None:
         return "none"
-    between = f" ({of.low:.3f} to {of.high:.3f})" if of.low is not None and of.high is not None else ""
-    return f"{of.value:.3f}{between}"
+    between = f" ({rounded(of.low)} to {rounded(of.high)})" if of.low is not None and of.high is not None else ""
+    return f"{rounded(of.value)}{between}"
 
 
 def _time(seconds: float) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Iterator
 from typing import Any
 
@@ -10,11 +11,15 @@ import numpy as np
 from wardround_common.metrics.intervals import with_interval
 from wardround_common.metrics.patients import PatientSums
 from wardround_common.metrics.ranking import Floats
+from wardround_common.metrics.sum_intervals import of_fraction
 from wardround_common.results.site import Estimate, Point, Recalibrated, SiteMetrics
 from wardround_common.tasks.contract import Sums, Task, TaskSection
 from wardround_common.tasks.registry import task_of
 
 NO_INTERVAL = "sums over hospitals give no interval"
+SAME = "no interval: every resample of the patients gives the same value"
+OF_PATIENTS = "Wilson's interval over patients: every resample of them gives the same value"
+BLOCK = 256  # patients whose figures are computed at a time
 
 
 def evaluate(
@@ -79,11 +84,41 @@ def _estimates(
     if isinstance(sums, PatientSums) and resamples and sums.patients > 1:
         blocks = [task.values(some, section, point, whole) for some in sums.resampled(resamples, rng)]
         drawn = {name: np.concatenate([block[name] for block in blocks]) for name in values}
+    of_each: dict[str, Floats] = {}
     for name, (value,) in values.items():
         if np.isnan(value):
             yield name, Estimate(None, reason=task.undefined(whole, name))
-        elif drawn:
-            yield name, with_interval(float(value), drawn[name])
+        elif drawn and isinstance(sums, PatientSums):
+            around = with_interval(float(value), drawn[name])
+            if around.low is not None and around.low == around.high:
+                if name in task.fractions(section) and not of_each:
+                    of_each = _of_each_patient(task, section, sums, point, whole)
+                around = _without_width(float(value), of_each.get(name) if name in task.fractions(section) else None)
+            yield name, around
         else:
             asked = "one patient gives no interval" if resamples else "no interval was asked for"
             yield name, Estimate(float(value), reason=asked if by_patient else NO_INTERVAL)
+
+
+def _of_each_patient(
+    task: Task[Any, Any], section: TaskSection, sums: PatientSums, point: Point | None, whole: Sums
+) -> dict[str, Floats]:
+    """Return every metric of each patient alone (patients,); NaN where it is not defined."""
+    vectors = iter(sums.vectors())
+    parts = [
+        task.values(np.stack(block), section, point, whole)
+        for block in iter(lambda: list(itertools.islice(vectors, BLOCK)), [])
+    ]
+    return {name: np.concatenate([part[name] for part in parts]) for name in parts[0]}
+
+
+def _without_width(value: float, of_each: Floats | None) -> Estimate:
+    """Return a value on which all resamples agree, with an interval if it is a fraction of 0 or 1.
+
+    ``of_each``: what the fraction is of each patient. All of n patients found does not say that all patients are:
+    that says Wilson's interval of n in n, with patients counted and not their images, which are not independent.
+    """
+    counted = 0 if of_each is None else int((~np.isnan(of_each)).sum())
+    if not counted or value not in (0.0, 1.0):
+        return Estimate(value, reason=SAME)
+    return Estimate(value, *of_fraction(round(value) * counted, counted), reason=OF_PATIENTS)

@@ -47,6 +47,10 @@ METRICS = (
 )
 
 
+FRACTIONS = ("sensitivity", "specificity", "ppv", "npv")
+"""Of two classes; of more they are means over the classes."""
+
+
 def _detail(sums: ScoreSums, point: float | None) -> Detail:
     several = len(sums.histograms) > 1  # of two classes there is one curve, and no mean
     roc, precision_recall = curves_of(sums.histograms[sums.counted()] if several else sums.histograms)
@@ -152,6 +156,7 @@ TASK = Task[Classification, ScoreSums](
     figures=lambda vectors, section, point, whole: figures_of(vectors, len(section.classes), point, whole.counted()),
     detail=_detail,
     intervals=_intervals,
+    fractions=lambda section: ("accuracy", *(FRACTIONS if len(section.classes) == 2 else ())),
     terms=_terms,
     decisions=("sensitivity", "specificity"),
     verdict=("decides for", "test images of"),

@@ -298,6 +298,8 @@ class Task(Generic[T, S]):
     """What there is to show besides the metrics at an operating point."""
     intervals: Callable[[S, Any, Mapping[str, Estimate]], dict[str, Estimate]] = _no_intervals
     """Those of the metrics at an operating point for which the sums alone give an interval, with it."""
+    fractions: Callable[[T], tuple[str, ...]] = _none
+    """The metrics that are a fraction of records, lesions or patients in a study, and no mean over groups."""
     terms: Callable[[T], tuple[tuple[str, str], ...]] = _no_terms
     """What a report explains: a word, and what it means in a sentence or two."""
     horizons: Callable[[T], tuple[str, ...]] = _none

@@ -130,6 +130,7 @@ TASK = Task[Detection, BoxSums](
     figures=lambda vectors, section, point, whole: figures_of(vectors, len(section.classes), point, whole.counted()),
     detail=lambda sums, point: Detail(by_group=sums.by_class(point) if sums.records else ()),
     intervals=_intervals,
+    fractions=lambda section: ("sensitivity", "precision") if len(section.classes) == 1 else (),
     terms=lambda section: (*TERMS, SEVERAL) if len(section.classes) > 1 else TERMS,
     decisions=("sensitivity", "false_positives"),
     verdict=("draws a box around", "test lesions of the class"),

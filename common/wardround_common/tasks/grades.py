@@ -71,6 +71,7 @@ TASK = Task[Grades, GradeSums](
     detail=lambda sums, point: Detail(
         confusion=tuple(map(tuple, sums.confusion.tolist())), by_group=sums.by_grade() if sums.records else ()
     ),
+    fractions=lambda section: ("accuracy", "within_one"),
     terms=lambda section: TERMS,
     decides="It decides for the highest grade that is more likely reached than not.",
     verdict=("decides for", "test images of"),

@@ -159,6 +159,7 @@ TASK = Task[Segmentation, OutlineSums](
         },
         "model": {"network": "tiny-unet", "norm": "instance"},
     },
+    fractions=lambda section: ("missed", "false_alarms", "lesion_sensitivity") if len(section.classes) == 1 else (),
     terms=lambda section: TERMS,
     detail=lambda sums, point: Detail(by_group=sums.by_structure() if sums.records else ()),
     verdict=("outlines", "test patients with"),

@@ -15,6 +15,7 @@ from wardround_common.pages.site import OURS, moment
 from wardround_common.results import Results, RoundRecord
 from wardround_common.results.comparison import Comparison
 from wardround_server.page.curves import Curve, curve, frame_of
+from wardround_server.report.words import interval, number
 
 HERE = Path(__file__).parent
 DASHES = ("none", "7 4", "2 4", "9 4 2 4")
@@ -91,7 +92,7 @@ def _intervals(found: Comparison) -> list[Interval]:
     for name, of in judged:
         value = of.value if of.value is not None else low
         ends_there = of.low is not None and of.high is not None
-        said = f"{value:.3f}" + (f" ({of.low:.3f} to {of.high:.3f})" if ends_there else ", without an interval")
+        said = number(value) + (f" ({interval(of, 3)})" if ends_there else ", without an interval")
         first, last = (of.low, of.high) if of.low is not None and of.high is not None else (value, value)
         drawn.append(Interval(name, said, place(value), place(first), place(last)))
     return drawn

@@ -22,7 +22,7 @@ from markupsafe import Markup
 from wardround_common.metrics.shapes import Estimate, GroupFigures
 from wardround_common.pages.documents import documents
 from wardround_common.results import ALL, DEPLOYED, EXTERNAL, FEDERATED, TRAINED, HospitalRecord, Results, SiteMetrics
-from wardround_common.results.evaluation import UNMOVED
+from wardround_common.results.evaluation import OF_PATIENTS, UNMOVED
 from wardround_common.results.model_folder import Card, Judgement
 from wardround_common.results.parts import Part
 from wardround_common.study.file import DpSgd
@@ -228,7 +228,8 @@ def _data_words(results: Results) -> str:
 
 
 def _shown(estimate: Estimate, digits: int, *, interval_too: bool = True) -> str:
-    around = interval(estimate) if interval_too else ""
+    """Write a figure; an interval that follows from a number of patients alone would tell that number."""
+    around = interval(estimate) if interval_too and estimate.reason != OF_PATIENTS else ""
     return number(estimate.value, digits) + (f" ({around})" if around else "")
 
 

@@ -126,13 +126,13 @@ def _operating_point(results: Results) -> str:
         if None in thresholds or len(thresholds) != 1:
             return ""
         return (
-            f"From a confidence of {thresholds.pop():.3f} on, chosen on the validation patients for "
+            f"From a confidence of {thresholds.pop():.3g} on, chosen on the validation patients for "
             f"{task.said_of_point(results.study.task, sensitivity)}."
         )
     rows = "Rows are what is true, columns what the federated model decides; percentages are of the row."
     if len(classes) == 2 and len(thresholds) == 1 and isinstance(threshold := thresholds.pop(), float):
         return (
-            f"It decides for “{classes[1]}” from a probability of {threshold:.3f}: the highest threshold that reaches "
+            f"It decides for “{classes[1]}” from a probability of {threshold:.3g}: the highest threshold that reaches "
             f"a sensitivity of {results.study.evaluation.sensitivity:g} on the validation patients."
             f"{quality.said_of_scale(results)} {rows}"
         )

@@ -200,25 +200,25 @@ def _how_good(results: Results) -> list[str]:
     reading = f" ({first.reading})" if first.reading else ""
     unit = f" {first.unit}" if first.unit else ""
     outside = mean_where_not_trained(results, FEDERATED)
-    there = [] if outside is None else [f"At hospitals that did not train it is {outside:.3f}{unit}."]
+    there = [] if outside is None else [f"At hospitals that did not train it is {number(outside)}{unit}."]
     if federated is None and together is not None:
         inside = results.evaluation[FEDERATED].get(TRAINED)
         among = inside.value(first.name) if inside else None
         whose, value = "the hospitals’ test patients", together
         if among is not None:
             whose, value = "the test patients of the hospitals that trained", among
-        return [f"On {whose} together, which it never saw, its {label} is {value:.3f}{unit}{reading}.", *there]
+        return [f"On {whose} together, which it never saw, its {label} is {number(value)}{unit}{reading}.", *there]
     if federated is None:
         return ["The model was not judged on test patients, so that nothing can be said of how good it is."]
     said = [
-        f"On test patients that it never saw, its {label} is {federated:.3f}{unit} on average over the hospitals"
+        f"On test patients that it never saw, its {label} is {number(federated)}{unit} on average over the hospitals"
         f"{reading}.",
         *filter(None, [said_of_means(results)]),
         *there,
     ]
     said += [
-        f"{label} at the operating point falls from {together:.2f} to {apart:.2f} at {hospital} if that hospital does "
-        "not train, where it falls most."
+        f"{label} at the operating point falls from {number(together, 2)} to {number(apart, 2)} at {hospital} if that "
+        "hospital does not train, where it falls most."
         for label, hospital, apart, together in fell_where_left_out(results)
         if apart < together
     ]
@@ -227,20 +227,20 @@ def _how_good(results: Results) -> list[str]:
     means = [m for m in (mean_over_hospitals(results, model) for model in alone_models) if m is not None]
     if best:
         said.append(
-            f"A model that one hospital trains alone reaches {sum(means) / len(means):.3f} on the same patients on "
-            f"average; the best of them, {best[0]}’s, {best[1]:.3f}."
+            f"A model that one hospital trains alone reaches {number(sum(means) / len(means))} on the same patients on "
+            f"average; the best of them, {best[0]}’s, {number(best[1])}."
         )
     home = at_home(results)
     if home:
         better = sum(first.goodness(together) > first.goodness(own) for own, together in home)
         own_mean = sum(own for own, _ in home) / len(home)
         said.append(
-            f"On a hospital’s own patients its own model reaches {own_mean:.3f} on average, and the federated model is "
-            f"better at {better} of {count(len(home), 'hospital')}."
+            f"On a hospital’s own patients its own model reaches {number(own_mean)} on average, and the federated "
+            f"model is better at {better} of {count(len(home), 'hospital')}."
         )
     if pooled is not None:
         said.append(
-            f"A model trained on all images in one place, which is what federation avoids, reaches {pooled:.3f}."
+            f"A model trained on all images in one place, which is what federation avoids, reaches {number(pooled)}."
         )
     if best and first.goodness(best[1]) > first.goodness(federated):
         said.append("The federation is not better than that hospital alone.")

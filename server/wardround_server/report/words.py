@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from wardround_common.counting import rounded
 from wardround_common.metrics import Estimate
 from wardround_common.study.file import Study
 from wardround_common.tasks.registry import task_of
@@ -22,8 +23,8 @@ def judged(study: Study) -> str:
 
 
 def number(value: float | None, digits: int = 3) -> str:
-    """Write a number with so many decimals, a dash for none."""
-    return NOTHING if value is None else f"{value:.{digits}f}"
+    """Write a number with so many decimals (``rounded``), a dash for none."""
+    return NOTHING if value is None else rounded(value, digits)
 
 
 def small(value: float) -> str:
@@ -39,7 +40,7 @@ def interval(estimate: Estimate, digits: int = 2) -> str:
     """Write the 95 % interval; empty if there is none."""
     if estimate.low is None or estimate.high is None:
         return ""
-    return f"{estimate.low:.{digits}f} to {estimate.high:.{digits}f}"
+    return f"{rounded(estimate.low, digits)} to {rounded(estimate.high, digits)}"
 
 
 def with_interval(value: str, around: str) -> str:

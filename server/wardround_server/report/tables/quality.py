@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 
+from wardround_common.counting import percent
 from wardround_common.metrics import Estimate
 from wardround_common.metrics.recalibration import FEW_PATIENTS, LEAST_PATIENTS
 from wardround_common.metrics.shapes import LEAST_RECORDS
@@ -22,6 +23,7 @@ from wardround_common.results import (
     alone_hospital,
     without,
 )
+from wardround_common.results.evaluation import SAME
 from wardround_common.study.file import Study
 from wardround_common.tasks.registry import task_of
 from wardround_server.report.tables.table import Cell, Table, table
@@ -127,7 +129,7 @@ def by_group(results: Results) -> Table | None:
                     Cell(f"{group.records:,}", quiet=few),
                     Cell(f"{group.found:,}", quiet="none" if alarm else "", strong=bool(alarm)),
                     *(number(group.figures[name]) for name in names),
-                    *([number(points[at])] if points else []),
+                    *([NOTHING if points[at] is None else f"{points[at]:.3g}"] if points else []),
                 ]
             )
     if not rows:
@@ -369,7 +371,8 @@ def decisions_outside(results: Results) -> Table | None:
 
 
 def _threshold(site: SiteMetrics | None) -> str:
-    return number(site.threshold) if site and not isinstance(site.threshold, tuple) else NOTHING
+    at = site.threshold if site else None
+    return NOTHING if at is None or isinstance(at, tuple) else f"{at:.3g}"
 
 
 def fell_where_left_out(results: Results) -> list[tuple[str, str, float, float]]:
@@ -534,7 +537,7 @@ def confusions(results: Results) -> list[Table]:
                 [
                     Cell(word),
                     *(
-                        Cell(f"{n:,}", quiet=f"{n / sum(row):.0%}" if sum(row) else "", shade=n / max(sum(row), 1))
+                        Cell(f"{n:,}", quiet=percent(n / sum(row)) if sum(row) else "", shade=n / max(sum(row), 1))
                         for n in row
                     ),
                 ]
@@ -566,10 +569,14 @@ def _few(results: Results, names: list[str]) -> list[str]:
 
 
 def _missing(rows: Sequence[Sequence[Cell | str]]) -> str:
-    """Say why some cells have no number."""
+    """Say why some cells have no number, and some no interval."""
     cells = (cell for row in rows for cell in row)
-    reasons = sorted({cell.why for cell in cells if isinstance(cell, Cell) and cell.text == NOTHING and cell.why})
-    return f" {NOTHING} stands where there is no number: {'; '.join(reasons)}." if reasons else ""
+    known = [cell for cell in cells if isinstance(cell, Cell)]
+    reasons = sorted({cell.why for cell in known if cell.text == NOTHING and cell.why})
+    same = any(cell.why == SAME for cell in known)
+    return (f" {NOTHING} stands where there is no number: {'; '.join(reasons)}." if reasons else "") + (
+        " No interval stands where every resample of the patients gives the same value." if same else ""
+    )
 
 
 def _at_hospitals(results: Results, model: str) -> list[float]:

@@ -43,10 +43,11 @@ def said_of_worst(results: Results) -> list[str]:
     around = f" ({interval(estimate)})" if interval(estimate) else ""
     whole = results.evaluation.get(FEDERATED, {}).get(ALL)
     value = whole.value(first.name) if whole else None
-    beside = f", where it is {value:.3f}{unit} on all of them" if value is not None else ""
+    beside = f", where it is {number(value)}{unit} on all of them" if value is not None else ""
     return [
-        f"Of the subgroups it does worst on {subgrouping.name} “{cell.value}”: {first.label} {estimate.value:.3f}{unit}"
-        f"{around} on {count(cell.patients, 'test patient')}{beside}.{_chance(results, subgrouping, cell)}"
+        f"Of the subgroups it does worst on {subgrouping.name} “{cell.value}”: {first.label} "
+        f"{number(estimate.value)}{unit}{around} on {count(cell.patients, 'test patient')}{beside}."
+        f"{_chance(results, subgrouping, cell)}"
     ]
 
 

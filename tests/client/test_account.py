@@ -27,7 +27,7 @@ from wardround_client.spending.policy import Policy
 from wardround_client.spending.policy_check import check_spending
 from wardround_client.training.bookkeeping import BookKeeping
 from wardround_common.errors import DeviceError, MessageError, PolicyError, PrivacyError, StorageError
-from wardround_common.messages.rounds import Parts, TrainRequest, Update
+from wardround_common.messages.rounds import Parts, PrepareRequest, TrainRequest, Update
 from wardround_common.randomness import Stream, insecure_stream
 from wardround_common.secagg.messages import MaskedAnswer
 from wardround_common.secagg.terms import write_members
@@ -258,6 +258,25 @@ def test_a_kept_upload_of_a_secure_sum_is_sent_again_without_the_ledger(
     assert isinstance(first, MaskedAnswer)
     assert isinstance(again, MaskedAnswer)
     assert first.upload.masked.update.tobytes() == again.upload.masked.update.tobytes()
+
+
+def test_a_hospital_that_lost_its_half_of_secure_sums_joins_no_run_with_another_key(tmp_path: Path) -> None:
+    """It would train as before, so that a second sum, over others, less the first would be one hospital's update."""
+    of = secure_study().model_copy(update={"privacy": STUDY.privacy})
+    names, made, prepare = "abc", build(of), PrepareRequest(of.digest(), False, RUN).parts()
+
+    def there(place: str) -> Hospital:
+        kept = Desk(of, "a", identity_of("a"), roster(names), tmp_path / place, os.urandom)
+        return hospital(tmp_path, made, of, desk=kept)
+
+    members = [there("desk").desk.join(RUN)]  # type: ignore[union-attr]
+    members += [Desk(of, n, identity_of(n), roster(names), tmp_path / n, os.urandom).join(RUN) for n in "bc"]
+    assert there("not charged yet").answer("prepare", prepare)
+    there("desk").answer("train", TrainRequest(of.digest(), 1, start(of), write_members(members)).parts())
+    assert there("desk").answer("prepare", prepare).agreement[:32] == members[0].agreement  # type: ignore[union-attr]
+    with pytest.raises(PrivacyError, match="what it kept of its secure sums is gone") as lost:
+        there("lost").answer("prepare", prepare)
+    assert "wardround hospital close STUDY" in lost.value.do
 
 
 def test_a_charged_round_is_not_answered_again_with_another_share_of_its_noise(tmp_path: Path) -> None:

@@ -14,9 +14,9 @@ from hypothesis import strategies as st
 from numpy.typing import NDArray
 
 from consortium import RUN, SIZE, Group, identity, readable, secure_study
-from wardround_client.hospital.secure_sum import Participant
+from wardround_client.hospital.secure_sum import Participant, sign_survivors
 from wardround_common.canonical import cut
-from wardround_common.errors import MessageError, RoundError
+from wardround_common.errors import MessageError, RoundError, StorageError
 from wardround_common.secagg import shamir, tags
 from wardround_common.secagg.agreement import AgreementKey
 from wardround_common.secagg.exchange import (
@@ -25,6 +25,7 @@ from wardround_common.secagg.exchange import (
     read_confirmations,
     read_heads,
     read_sealed,
+    sealed_bytes,
     write_signed,
 )
 from wardround_common.secagg.masks import add_masks, keystream
@@ -216,6 +217,24 @@ def test_the_same_question_gets_the_same_bytes_after_a_restart(group: Group) -> 
     again = group.upload("a")
     assert again.envelope() == first.envelope()
     assert again.masked.update.tobytes() == first.masked.update.tobytes()
+
+
+def test_an_upload_that_is_kept_of_another_sum_is_not_sent(group: Group) -> None:
+    group.upload("a")
+    terms = group.folder / "a" / "train.terms"
+    first = terms.read_bytes()
+    group.upload("a", number=2)
+    terms.write_bytes(first)  # as if the power had failed between the second upload and its terms
+    with pytest.raises(StorageError, match="records of its secure sums are damaged"):
+        group.upload("a")
+
+
+def test_no_other_key_is_made_beside_what_was_answered_with_the_one_that_is_gone(group: Group) -> None:
+    group.upload("a")
+    (group.folder / "a" / "run").unlink()
+    with pytest.raises(StorageError, match="records of its secure sums are damaged") as gone:
+        group.desk("a").join(RUN)
+    assert "Do not empty the folder" in gone.value.do
 
 
 def test_another_question_of_the_same_round_gets_no_answer_after_a_restart(group: Group) -> None:
@@ -445,6 +464,22 @@ def _signed(group: Group, masked: Masked, dealt):  # type: ignore[no-untyped-def
     from wardround_common.secagg.exchange import Head, Upload
 
     return Upload(masked, dealt, Head.signed(identity("b"), group.terms(), 1, masked, dealt))
+
+
+def test_a_hospital_that_dropped_out_confirms_no_list_of_the_others(group: Group) -> None:
+    """Nor is its signature one of the threshold's, if the coordinator says that it is."""
+    gathering = group.gathering()
+    for name in "abcd":
+        gathering.add(name, group.upload(name))
+    confirming = gathering.close()
+    signatures = {
+        group.names.index(name): (group.desks[name].confirm("train", 1, confirming.question()),) for name in "abc"
+    }
+    of_e = sign_survivors(identity("e"), confirming._statement)
+    with pytest.raises(MessageError, match="not a survivor confirmed"):
+        confirming.add("e", of_e)
+    with pytest.raises(MessageError, match="too few survivors confirmed the list"):
+        group.desks["a"].open("train", 1, write_signed(signatures | {4: (of_e,)}, 5), bytes(4 * sealed_bytes(5)))
 
 
 def test_a_confirmation_in_anothers_name_is_refused(group: Group) -> None:

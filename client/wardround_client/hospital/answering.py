@@ -139,6 +139,13 @@ class Hospital:
             return Prepared(request.study, self.built.layout, self.built.first_parameters, vector, fixed=fixed)
         if request.run is None:
             raise MessageError("the study's sums are secure, and the coordinator named no run")
+        if self.account is not None and self.account.was_charged() and not self.desk.takes_part:
+            raise PrivacyError(
+                "this hospital trained in the study, and what it kept of its secure sums is gone: it could answer a "
+                "round again, and the difference of two sums may be its own update",
+                do="Put the study's folder 'desk' back as it was when the service last ran, or leave the study: "
+                "'wardround hospital close STUDY'.",
+            )
         member = self.desk.join(request.run)
         agreement = member.agreement + member.signature
         return Prepared(request.study, self.built.layout, self.built.first_parameters, vector, agreement, fixed)

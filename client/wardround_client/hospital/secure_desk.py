@@ -76,16 +76,23 @@ class Desk:
                 do="Compare it with 'wardround hospital identity'. Somebody may be impersonating this hospital.",
             )
 
+    @property
+    def takes_part(self) -> bool:
+        """Whether we take part in a run already."""
+        return (self.folder / "run").exists()
+
     def join(self, run: bytes) -> Member:
         """Take part in a run: make a key for it, or give the one that was made.
 
         Raises:
             MessageError: we take part in another run of this study. A second run would sum the same training over
                 other hospitals, and the difference of two sums may be one hospital's.
+            StorageError: the key is gone, and not what was answered with it.
         """
-        path = self.folder / "run"
-        if not path.exists():
-            write_atomically(path, joined(run, self.random(32)), private=True, durable=self.durable)
+        if not self.takes_part:
+            if any(self.folder.glob("*.terms")):
+                raise self._damaged("run")  # with another key we would be somebody else in the sums of before
+            write_atomically(self.folder / "run", joined(run, self.random(32)), private=True, durable=self.durable)
         begun, key = self._run()
         if begun != run:
             raise MessageError("this hospital takes part in another run of the study")
@@ -285,7 +292,8 @@ class Desk:
         return StorageError(
             "this hospital's records of its secure sums are damaged",
             where=str(self.folder / name),
-            do="Take part in a new run with an empty folder; this run cannot continue here.",
+            do="Put the folder back as it was when the service last ran, or leave the study: 'wardround hospital close "
+            "STUDY'. Do not empty the folder: it keeps this hospital from answering a round twice.",
         )
 
 

@@ -142,6 +142,11 @@ class Account:
         self.ledger.refresh()
         self._check_approved(self.ledger.books)
 
+    def was_charged(self) -> bool:
+        """Tell whether anything of the study was ever charged here."""
+        self.ledger.refresh()
+        return any(study == self._study for study, _ in self.ledger.books.charged)
+
     def charge(self, number: int, parameters: str, stream: Stream, share: str = "") -> None:
         """Charge a round to its patients; durable when it returns, and nothing before may touch an image.
 

@@ -2,17 +2,19 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import pytest
 
-from consortium import RUN, roster
+from consortium import RUN, identity, roster
 from wardround_common.canonical import cut
 from wardround_common.errors import MessageError
-from wardround_common.messages.rounds import Failure, Parts, TrainRequest
+from wardround_common.messages.rounds import SUMS_FORM, Failure, Parts, TrainRequest
+from wardround_common.secagg.exchange import Head
 from wardround_common.secagg.question import question_digest
-from wardround_common.secagg.statements import check_statements
+from wardround_common.secagg.statements import check_statements, sign_statement, write_statements
 from wardround_common.secagg.terms import Terms
 from wardround_common.study.sums import threshold_for
 from wardround_server.rounds.course import run_study
@@ -55,6 +57,29 @@ def test_the_statements_of_a_round_are_kept_and_name_each_hospitals_upload(
     assert content.count(parts[1]) == 1
     with pytest.raises(MessageError, match="a signature of the clip is not valid"):
         check_statements(content.replace(b"clipped to", b"clipped at"), terms, roster(NAMES))
+
+
+@pytest.mark.parametrize("form", range(1, SUMS_FORM))
+def test_statements_that_were_signed_in_an_earlier_form_can_still_be_checked(tmp_path: Path, form: int) -> None:
+    """They are evidence of a run that may have ended long before an upgrade."""
+    of, claim = fast(rounds=1), b"a claim"
+    terms = terms_of(of, Memory(of, tmp_path))
+    then = replace(terms, form=form)
+    signed = {}
+    for place, name in enumerate(NAMES):
+        content = bytes([place] * 32)
+        head = Head(content, identity(name).sign(b"upload", then.digest, then.places(place), content))
+        signed[name] = (head, sign_statement(identity(name), then, place, head, claim))
+    content = write_statements(then, claim, signed)
+    assert check_statements(content, terms, roster(NAMES)) == (
+        "a claim",
+        {name: head.content for name, (head, _) in signed.items()},
+    )
+    with pytest.raises(MessageError, match="belong to another sum"):
+        check_statements(content, replace(terms, round=2), roster(NAMES))
+    for other in {1, 2, SUMS_FORM} - {form}:  # the signatures are bound to the form that is said
+        with pytest.raises(MessageError, match="a signature of the upload is not valid"):
+            check_statements(write_statements(replace(terms, form=other), claim, signed), terms, roster(NAMES))
 
 
 def terms_of(of: object, memory: Memory) -> Terms:

@@ -12,7 +12,6 @@ from wardround_client.hospital.secure_sum import Confirmed, Participant, Uploade
 from wardround_common.canonical import cut, joined, pieces
 from wardround_common.errors import MessageError, OutdatedError, PrivacyError, StorageError
 from wardround_common.keys.identity import Identity, Roster
-from wardround_common.messages.rounds import SUMS_FORM
 from wardround_common.messages.vote import sign_ballot
 from wardround_common.privacy.noisy_sum import least_survivors
 from wardround_common.secagg.agreement import AgreementKey
@@ -246,7 +245,7 @@ class Desk:
 
     def _kept_upload(self, terms: Terms) -> Upload:
         stored = self._read(f"{terms.what}.upload")
-        if stored and stored[0] in [terms.digest_in(form) for form in range(1, SUMS_FORM)]:
+        if stored and stored[0] in [earlier.digest for earlier in terms.in_earlier_forms()]:
             raise OutdatedError(
                 f"round {terms.round} was answered here before an upgrade, when secure sums had another form",
                 do="Nothing is damaged, and there is nothing to do here: this hospital takes part in the next round. "

@@ -43,10 +43,13 @@ def write_statements(terms: Terms, claim: bytes, signed: Mapping[str, tuple[Head
 def check_statements(content: bytes, terms: Terms, roster: Roster) -> tuple[str, dict[str, bytes]]:
     """Read what was kept of a sum; return the claim, and by hospital the digest of the upload that it was made about.
 
+    They may be of a version of Wardround whose sums had an earlier form: signatures have none.
+
     Raises:
         MessageError: it is of another sum, or a signature is not valid.
     """
     of, claim, *entries = cut(content)
+    terms = next((earlier for earlier in terms.in_earlier_forms() if earlier.digest == of), terms)
     if of != terms.digest or len(entries) % 4:
         raise MessageError("the statements belong to another sum, or truncated")
     uploads = {}

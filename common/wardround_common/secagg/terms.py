@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property, lru_cache
 from typing import Any, Literal, TypeVar
 
@@ -67,18 +67,20 @@ class Terms:
     colluders: int = 0
     """What the study states, and so its digest: the graph of a large cohort needs it, as it does the drop-outs."""
     dropouts: int = 0
+    form: int = SUMS_FORM
+    """Of the sum's messages (section 8). In an earlier one nothing is answered, but signatures can be checked."""
+
+    def in_earlier_forms(self) -> list[Terms]:
+        """Return the same sum as earlier versions of Wardround have it."""
+        return [replace(self, form=form) for form in range(1, SUMS_FORM)]
 
     @cached_property
     def digest(self) -> bytes:
-        """SHA-256 of all of the above, and of the form of the sum's messages."""
-        return self.digest_in(SUMS_FORM)
-
-    def digest_in(self, form: int) -> bytes:
-        """Return the digest of the same sum in a version of Wardround whose secure sums have this form (section 8)."""
+        """SHA-256 of all of the above."""
         members = [part for member in self.members for part in (member.name.encode(), member.agreement)]
         numbers = (str(self.round).encode(), str(self.threshold).encode())
         parts = (self.study.encode(), self.run, self.what.encode(), *numbers, self.question, self.roster, *members)
-        named = f"terms {form}" if form > 1 else "terms"  # the first form had no number
+        named = f"terms {self.form}" if self.form > 1 else "terms"  # the first form had no number
         return hashlib.sha256(joined(DOMAIN, named.encode(), *parts)).digest()
 
     @cached_property

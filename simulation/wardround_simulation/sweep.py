@@ -21,6 +21,7 @@ from wardround_common.storage import write_atomically
 from wardround_common.study.file import DpSgd, Study, read_study
 from wardround_common.tasks.registry import task_of
 from wardround_server.report.figures.style import Shown
+from wardround_server.report.tables.quality import counted
 from wardround_simulation.federation import Site
 from wardround_simulation.run import Plan, Show, check_hospitals, simulate
 from wardround_simulation.workers import Workers
@@ -71,11 +72,13 @@ class Row:
     """The most that a hospital would have spent."""
     failed: str = ""
     """Why there are no figures, in one sentence."""
+    aside: frozenset[str] = frozenset()
+    """The hospitals that means over hospitals do not count: they only evaluate, or have too few test records."""
 
     @property
     def mean(self) -> float | None:
-        """The mean over the hospitals that have a figure."""
-        values = [value for value in self.by_hospital.values() if value is not None]
+        """The mean over the hospitals that have a figure and count: that of the run's report."""
+        values = [value for name, value in self.by_hospital.items() if value is not None and name not in self.aside]
         return statistics.fmean(values) if values else None
 
 
@@ -182,14 +185,14 @@ def sweep(
         folder = plan.folder / "runs" / trial.folder
         if (results := finished_results(folder)) is not None:
             tell(f"Run {number} of {len(plan.trials)} is finished: {trial.said()}")
-            row = _row(trial, results)
+            row = row_of(trial, results)
         else:
             begun = (folder / "checkpoint").exists() or (folder / "run.json").exists()
             tell(f"Run {number} of {len(plan.trials)}{', continued' if begun else ''}: {trial.said()}")
             run = replace(plan.plan, study=trial.study, sites=plan.sites_of(trial.study), folder=folder, resume=begun)
             try:
                 with crew() as workers, show() as shown:
-                    row = _row(trial, simulate(run, workers, shown))
+                    row = row_of(trial, simulate(run, workers, shown))
             except RoundError as error:
                 row = Row(trial, {}, failed=error.what)
                 tell(f"Run {number} failed: {error.what}")
@@ -213,12 +216,14 @@ def finished_results(folder: Path) -> Results | None:
     return None if results.waiting else results
 
 
-def _row(trial: Trial, results: Results) -> Row:
+def row_of(trial: Trial, results: Results) -> Row:
+    """Return what came of a run."""
     name = results.headline.name
     sites = results.evaluation.get(FEDERATED, {})
     values = {one.name: sites[one.name].value(name) if one.name in sites else None for one in results.hospitals}
     spent = [one.privacy.epsilon for one in results.hospitals if one.privacy]
-    return Row(trial, values, max(spent, default=None))
+    aside = frozenset(values) - set(counted(results, results.trainers))
+    return Row(trial, values, max(spent, default=None), aside=aside)
 
 
 def grouped(rows: Sequence[Row]) -> tuple[Group, ...]:
@@ -367,7 +372,9 @@ def table(groups: Sequence[Group]) -> Iterator[tuple[str, ...]]:
         mean = "-" if group.mean is None else f"{group.mean:.3f}"
         spread = "" if group.spread is None else f" ± {group.spread:.3f}"
         failed = sum(bool(row.failed) for row in group.rows)
-        seeds = f"{len(group.rows)}" + (f" ({failed} failed)" if failed else "")
+        without = len(group.rows) - failed - len(group.means)
+        apart = [f"{failed} failed"] * bool(failed) + [f"{without} without a mean"] * bool(without)
+        seeds = f"{len(group.rows)}" + (f" ({', '.join(apart)})" if apart else "")
         figures = [group.at(name) for name in shown]
         words = ["-" if value is None else f"{value:.3f}" for value in figures]
         yield (label_of(group, groups), seeds, *words, mean + spread)

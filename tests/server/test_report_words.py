@@ -34,6 +34,24 @@ def test_the_mean_over_hospitals_counts_each_hospital_once(results: Results) -> 
     assert quality.mean_over_hospitals(results, FEDERATED) == pytest.approx(sum(values) / 3)
 
 
+def test_a_hospital_where_the_headline_is_not_defined_is_named_and_in_no_mean(results: Results) -> None:
+    document, names = json.loads(results.to_json()), [h.name for h in results.hospitals]
+    for model in document["evaluation"].values():
+        model[names[0]]["metrics"]["auroc"] |= {"value": None, "low": None, "high": None, "reason": "nobody fell ill"}
+    lacking = Results.from_json(json.dumps(document))
+    values = [lacking.evaluation[FEDERATED][name].value("auroc") or 0 for name in names[1:]]
+    assert quality.mean_over_hospitals(lacking, FEDERATED) == pytest.approx(sum(values) / 2)
+    said = f"Not in the means over hospitals, without AUROC there: {names[0]} (nobody fell ill)."
+    assert said in " ".join(story(lacking))
+    table = quality.comparison(lacking)
+    assert table is not None
+    assert said in table.caption
+    assert key_numbers(lacking)[0].detail == "mean over 2 of 3 hospitals"
+    assert key_numbers(results)[0].detail == "mean over hospitals"
+    assert "without AUROC" not in " ".join(story(results))
+    assert len(at_home(lacking)) == 2
+
+
 def test_the_best_hospital_alone_is_judged_on_all_hospitals(results: Results) -> None:
     best = best_alone(results)
     assert best is not None

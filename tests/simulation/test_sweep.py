@@ -15,6 +15,9 @@ from test_simulate_command import typed, write
 
 from examples import DP
 from wardround_common.errors import StorageError, StudyError
+from wardround_common.results import FEDERATED, Results
+from wardround_server.report.example import example
+from wardround_server.report.tables.quality import mean_over_hospitals
 from wardround_simulation.places import Places, sites_in
 from wardround_simulation.run import Plan, Progress
 from wardround_simulation.sweep import (
@@ -24,6 +27,7 @@ from wardround_simulation.sweep import (
     grouped,
     picture,
     privacy_note,
+    row_of,
     sweep,
     table,
     trials_of,
@@ -95,6 +99,24 @@ def test_the_table_has_means_over_seeds_and_their_spread_and_says_what_failed(fi
     assert head == ("runs", "seeds", "a", "b", "mean ± SD")
     assert first == ("learning_rate = 0.01", "2", "0.600", "0.800", "0.700 ± 0.141")
     assert second == ("learning_rate = 0.1", "2 (1 failed)", "0.400", "0.400", "0.400")
+
+
+def test_a_run_s_mean_is_that_of_its_report_which_leaves_out_hospitals_with_too_few(file: Path) -> None:
+    (trial,), results = trials_of([file], [], (0,)), example(hospitals=3)
+    assert row_of(trial, results).mean == mean_over_hospitals(results, FEDERATED)
+    document, name = json.loads(results.to_json()), results.hospitals[0].name
+    for group in document["evaluation"][FEDERATED][name]["by_group"]:
+        group |= {"records": 1, "found": 0, "decided": 0}
+    few = Results.from_json(json.dumps(document))
+    row = row_of(trial, few)
+    assert row.mean == mean_over_hospitals(few, FEDERATED) != mean_over_hospitals(results, FEDERATED)
+    assert row.by_hospital[name] is not None
+
+
+def test_a_seed_without_a_mean_is_counted_as_one(file: Path) -> None:
+    trials = trials_of([file], [], (0, 1))
+    (_, only) = table(grouped([Row(trials[0], {"a": 0.5}), Row(trials[1], {"a": None})]))
+    assert only[1] == "2 (1 without a mean)"
 
 
 def test_the_csv_has_a_line_for_each_run(file: Path) -> None:

@@ -13,6 +13,7 @@ from wardround_server.report.alarms import alarms
 from wardround_server.report.tables.course import kept
 from wardround_server.report.tables.maps import said_of_maps
 from wardround_server.report.tables.quality import (
+    counted,
     fell_where_left_out,
     mean_over_hospitals,
     mean_where_not_trained,
@@ -94,7 +95,7 @@ def key_numbers(results: Results) -> list[KeyNumber]:
     mean, first = mean_over_hospitals(results, FEDERATED), results.headline
     whole = results.evaluation.get(FEDERATED, {}).get(ALL)
     if mean is not None:
-        numbers.append(KeyNumber(f"Federated {first.term}", number(mean), "mean over hospitals"))
+        numbers.append(KeyNumber(f"Federated {first.term}", number(mean), f"mean over {_of_hospitals(results)}"))
     if whole and whole.value(first.name) is not None:
         around = interval(whole.metrics[first.name])
         detail = f"95 % interval {around}" if around else f"{first.label}, no interval"
@@ -120,6 +121,14 @@ def key_numbers(results: Results) -> list[KeyNumber]:
     return numbers
 
 
+def _of_hospitals(results: Results) -> str:
+    """Say of how many hospitals a mean is, where that is not all that trained."""
+    sites, every = results.evaluation.get(FEDERATED, {}), len(results.trainers)
+    whose = [name for name in counted(results, results.trainers) if name in sites]
+    having = sum(sites[name].value(results.headline.name) is not None for name in whose)
+    return "hospitals" if having == every else f"{having} of {count(every, 'hospital')}"
+
+
 def best_alone(results: Results) -> tuple[str, float] | None:
     """Name the hospital whose own model has the best mean headline over all hospitals, with that mean."""
     found = [
@@ -132,11 +141,14 @@ def best_alone(results: Results) -> tuple[str, float] | None:
 
 
 def at_home(results: Results) -> list[tuple[float, float]]:
-    """Return, for each hospital's own test patients, the headline of its own model and of the federated one."""
+    """Return, for each hospital's own test patients, the headline of its own model and of the federated one.
+
+    Of the hospitals that means count.
+    """
     pairs, first = [], results.headline.name
-    for h in results.hospitals:
-        own = results.evaluation.get(alone(h.name), {}).get(h.name)
-        together = results.evaluation.get(FEDERATED, {}).get(h.name)
+    for name in counted(results, results.trainers):
+        own = results.evaluation.get(alone(name), {}).get(name)
+        together = results.evaluation.get(FEDERATED, {}).get(name)
         if own and together and (a := own.value(first)) is not None and (b := together.value(first)) is not None:
             pairs.append((a, b))
     return pairs

@@ -35,7 +35,7 @@ WIDEST = 16  # hospitals in a cross-site matrix; more cannot be read
 def mean_over_hospitals(results: Results, model: str) -> float | None:
     """Return the mean of the headline over the hospitals that trained, on their test patients, each counting once.
 
-    Hospitals of :func:`too_few` do not count.
+    Hospitals of :func:`too_few` do not count, nor those at which it is not defined; :func:`said_of_means` names them.
     """
     values = _at_hospitals(results, model)
     return sum(values) / len(values) if values else None
@@ -53,6 +53,8 @@ def said_of_means(results: Results) -> str:
     """Say which hospitals and groups no mean counts, and why; nothing if all count."""
     said, sites = [], results.evaluation.get(FEDERATED, {})
     there = [name for name in (*results.trainers, *results.external) if name in sites]
+    if said_of_undefined := _without_a_value(results, there):
+        said.append(said_of_undefined)
     few = [*too_few(results, results.trainers), *too_few(results, results.external)]
     if few:
         said.append(f"Not in the means over hospitals, with fewer than {LEAST_RECORDS} on either side: {listing(few)}.")
@@ -74,6 +76,16 @@ def said_of_means(results: Results) -> str:
                     f"“{word}”{more}."
                 )
     return " ".join(said)
+
+
+def _without_a_value(results: Results, names: Sequence[str]) -> str:
+    """Name the hospitals at which the headline is not defined, each with the reason; nothing if no others have it."""
+    sites, first = results.evaluation.get(FEDERATED, {}), results.headline
+    lacking = [name for name in counted(results, names) if sites[name].value(first.name) is None]
+    if not lacking or len(lacking) == len(names):
+        return ""
+    each = [f"{name} ({sites[name].metrics[first.name].reason})" for name in lacking]
+    return f"Not in the means over hospitals, without {first.term} there: {listing(each)}."
 
 
 def rare_groups(results: Results) -> list[str]:
@@ -162,7 +174,7 @@ def said_of_scale(results: Results) -> str:
 
 def mean_where_not_trained(results: Results, model: str) -> float | None:
     """Return the mean of the headline over the hospitals that did not train; of a deployed run, over their patients."""
-    values = _values(results, model, _counted(results, results.external))
+    values = _values(results, model, counted(results, results.external))
     if values:
         return sum(values) / len(values)
     together = results.evaluation.get(model, {}).get(EXTERNAL)
@@ -279,6 +291,7 @@ def left_out(results: Results) -> Table | None:
     first = results.headline
     rows: list[list[Cell | str]] = []
     there: list[tuple[float, float]] = []
+    lacking: list[str] = []
     for hospital in results.hospitals:
         by_model = [
             results.evaluation.get(model, {}).get(hospital.name)
@@ -287,13 +300,17 @@ def left_out(results: Results) -> Table | None:
         if by_model[0] is not None:
             rows.append([Cell(hospital.name, strong=True), *(_estimate(site, first.name) for site in by_model)])
             pair = by_model[0].value(first.name), by_model[1].value(first.name) if by_model[1] else None
-            there += [(pair[0], pair[1])] if pair[0] is not None and pair[1] is not None else []
+            if hospital.name in counted(results, results.trainers) and pair[0] is not None and pair[1] is not None:
+                there.append((pair[0], pair[1]))
+            else:
+                lacking.append(hospital.name)
     if not rows:
         return None
     mean = ""
     if there:
         apart, together = (sum(values) / len(values) for values in zip(*there, strict=True))
-        mean = f" On average {number(apart)} without the hospital, {number(together)} with it."
+        apart_from = f", {listing(lacking)} not counted" if lacking else ""
+        mean = f" On average {number(apart)} without the hospital, {number(together)} with it{apart_from}."
     return table(
         f"{first.label} on the test patients of a hospital that did not train, with 95 % intervals.{mean}"
         f"{_missing(rows)}",
@@ -383,7 +400,7 @@ def fell_where_left_out(results: Results) -> list[tuple[str, str, float, float]]
     found = []
     for name in task_of(results.study.task).decisions:
         pairs = []
-        for hospital in _counted(results, results.trainers):
+        for hospital in counted(results, results.trainers):
             sites = (results.evaluation.get(model, {}).get(hospital) for model in (without(hospital), FEDERATED))
             apart, together = (site.value(name) if site else None for site in sites)
             if apart is not None and together is not None:
@@ -580,10 +597,11 @@ def _missing(rows: Sequence[Sequence[Cell | str]]) -> str:
 
 
 def _at_hospitals(results: Results, model: str) -> list[float]:
-    return _values(results, model, _counted(results, results.trainers))
+    return _values(results, model, counted(results, results.trainers))
 
 
-def _counted(results: Results, names: Sequence[str]) -> list[str]:
+def counted(results: Results, names: Sequence[str]) -> list[str]:
+    """Return those of the hospitals that means over hospitals count: all but those of :func:`too_few`."""
     few = too_few(results, names)
     return [name for name in names if name not in few]
 

@@ -33,8 +33,8 @@ def uploads(group: Group) -> dict[str, Upload]:
     return {name: group.upload(name) for name in group.names}
 
 
-def gathered(group: Group, uploads: dict[str, Upload], names: str) -> Gathering:
-    gathering = group.gathering()
+def gathered(group: Group, uploads: dict[str, Upload], names: str, number: int = 1) -> Gathering:
+    gathering = group.gathering(number)
     for name in names:
         gathering.add(name, uploads[name])
     return gathering
@@ -84,6 +84,24 @@ def test_the_sum_is_exact_when_hospitals_drop_out_at_each_stage(group: Group, up
 def test_a_list_that_leaves_just_enough_neighbours_is_summed_exactly(group: Group) -> None:
     least = without_neighbours_of(group, 40, group.terms().graph.share_threshold - 1)
     assert readable(group.sum(least, least, least, 2)) == group.expected(least)
+
+
+def test_hospitals_that_vanish_around_another_one_before_the_opening_do_not_have_it_blamed(group: Group) -> None:
+    graph, names = group.terms().graph, group.names
+    gathering = gathered(group, {name: group.upload(name, number=3) for name in names}, names, 3)
+    confirmed = gathering.close()
+    for name in names:
+        confirmed.add(name, group.desks[name].confirm("train", 3, confirmed.question()))
+    opened = confirmed.close()
+    gone = [place for place in graph.circle_of(40) if place != 40][: graph.hospitals - graph.threshold]
+    for place, name in enumerate(names):
+        if place not in gone:
+            opened.add(name, group.desks[name].open("train", 3, opened.signatures(), opened.sealed_for(name)))
+    with pytest.raises(
+        RoundError, match=r"hold shares of .* opened the sum of round 3 \(train\) where \d+ must"
+    ) as lost:
+        opened.total()
+    assert lost.value.do.startswith("The round is abandoned and none of it was read. Wait")
 
 
 def test_as_many_colluding_neighbours_as_are_allowed_for_cannot_open_a_seed_and_one_share_more_can(

@@ -424,6 +424,18 @@ def test_a_dealer_draws_a_check_seed_again_that_gives_a_number_beyond_the_field(
     assert group.upload("a").dealt.check == drawn[1] != drawn[0]
 
 
+def test_holders_that_answer_garbage_do_not_have_an_honest_dealer_blamed(group: Group) -> None:
+    """Two of five may collude: where two shares are garbage, either they or their dealer sent it, and it is said so."""
+    opening = opening_of(group)
+    for name in "abcde":
+        shares = shares_of(group, opening, name)
+        garbage = shares[:TAGGED_BYTES] + bytes(TAGGED_BYTES) + shares[2 * TAGGED_BYTES :]  # of what b dealt
+        opening.add(name, garbage if name in "cd" else shares)
+    with pytest.raises(RoundError, match="shares of the masks of b came back from c, d as garbage") as lost:
+        opening.total()
+    assert lost.value.do == "Either b dealt them so, or c, d answered so. Find out what these hospitals run."
+
+
 def test_a_dealer_that_seals_garbage_to_the_others_is_named(group: Group) -> None:
     honest = group.upload("b")
     sealed = tuple(os.urandom(len(one)) for one in honest.dealt.sealed)

@@ -62,6 +62,11 @@ class Graph:
             return self.form.share_threshold
         return self.threshold if self.circle == self.hospitals else 2 * self.threshold - self.hospitals
 
+    @property
+    def may_collude(self) -> int:
+        """How many hospitals may side with the coordinator, or with one another, as sections 6 and 15 assume."""
+        return self.form.colluders if self.form else 2 * self.threshold - self.hospitals - 1
+
     def circle_of(self, place: int) -> tuple[int, ...]:
         """Name a hospital and its neighbours, in order: who holds its shares, and whose shares it holds."""
         if self.form:

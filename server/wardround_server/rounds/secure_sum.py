@@ -216,7 +216,8 @@ class Opening:
         """Take the masks off the sum.
 
         Raises:
-            RoundError: fewer hospitals than the threshold answered, or one dealt shares that are none of its seeds.
+            RoundError: fewer hospitals answered than the threshold, or than a seed needs; or shares are garbage: it
+                names who dealt them and, where holders that collude can have made it up, these too.
         """
         terms = self._terms
         if len(self._opened) < terms.threshold:
@@ -228,6 +229,8 @@ class Opening:
         for dealer in self._survivors:
             for place in opened[dealer]:
                 holders = tuple(h for h in terms.graph.circle_of(dealer) if (dealer, place) in self._opened.get(h, ()))
+                if len(holders) < terms.graph.share_threshold:
+                    raise self._too_few_shares(dealer, place, len(holders))
                 holders = holders[: terms.graph.share_threshold]
                 if holders not in at_zero:
                     at_zero[holders] = weights(holders)
@@ -238,21 +241,48 @@ class Opening:
         return self._total
 
     def _seed(self, dealer: int, place: int, at_zero: Mapping[int, int]) -> bytes:
-        """Put a seed together; if it is not the one that the dealer committed to, the dealer's shares were garbage."""
+        """Put a seed together of shares with their tags; if it is not the one that the dealer committed to, it dealt
+        garbage: nobody else can make tags.
+        """
         terms, seed = self._terms, b""
         with suppress(MessageError):
             seed = combine({holder: self._opened[holder][dealer, place] for holder in at_zero}, at_zero)
         secret = terms.graph.circle_of(dealer).index(place)
         if seed_commitment(terms, dealer, place, seed) != self._dealt[dealer].seeds[secret]:
-            raise RoundError(
-                f"the shares that {terms.members[dealer].name} dealt are not those of its masks: the sum is lost",
-                do="Find out what that hospital runs; leave it out of the next run.",
-            )
+            raise self._dealt_garbage(dealer)
         return seed
+
+    def _too_few_shares(self, dealer: int, place: int, sound: int) -> RoundError:
+        """Say why there are too few shares of a secret: its holders are away, or sent garbage that they were dealt, or
+        made up. More of them than may collude do not make it up.
+        """
+        graph, members, name = self._terms.graph, self._terms.members, self._terms.members[dealer].name
+        answered = [holder for holder in graph.circle_of(dealer) if holder in self._opened]
+        if len(answered) < graph.share_threshold:
+            what = f"{len(answered)} hospitals that hold shares of the masks of {name} opened"
+            return _lost(what, graph.share_threshold, self._terms)
+        garbage = [members[holder].name for holder in answered if (dealer, place) not in self._opened[holder]]
+        if len(garbage) > graph.may_collude:
+            return self._dealt_garbage(dealer)
+        who = ", ".join(garbage)
+        return RoundError(
+            f"the shares of the masks of {name} came back from {who} as garbage: the sum is lost",
+            do=f"Either {name} dealt them so, or {who} answered so. Find out what these hospitals run.",
+        )
+
+    def _dealt_garbage(self, dealer: int) -> RoundError:
+        return RoundError(
+            f"the shares that {self._terms.members[dealer].name} dealt are not those of its masks: the sum is lost",
+            do="Find out what that hospital runs; leave it out of the next run.",
+        )
 
 
 def _too_few(what: str, count: int, terms: Terms) -> RoundError:
+    return _lost(f"{count} hospitals {what}", terms.threshold, terms)
+
+
+def _lost(what: str, least: int, terms: Terms) -> RoundError:
     return RoundError(
-        f"{count} hospitals {what} the sum of round {terms.round} ({terms.what}) where {terms.threshold} must",
+        f"{what} the sum of round {terms.round} ({terms.what}) where {least} must",
         do="The round is abandoned and none of it was read. Wait until more hospitals are connected.",
     )

@@ -9,7 +9,9 @@ import pytest
 
 from wardround_common.errors import StorageError
 from wardround_common.metrics.shapes import Estimate
+from wardround_common.metrics.sum_intervals import INDEPENDENT
 from wardround_common.results import ALL, EXTERNAL, FEDERATED, TRAINED, Results, SubgroupFigures, Subgrouping
+from wardround_common.results.evaluation import OF_PATIENTS
 from wardround_common.results.parts import Part
 from wardround_common.study.words import says_unlike
 from wardround_server.report.card_words import UNSAID, CardWords, read_words
@@ -188,6 +190,28 @@ def test_of_how_few_of_a_class_a_figure_is_follows_from_no_fraction_and_no_inter
     assert hospitals is not None
     (line,) = [one for one in hospitals.splitlines() if one.startswith(f"| {name}")]
     assert " to " not in line
+
+
+@pytest.mark.parametrize(
+    ("metric", "reason", "shown"),
+    [
+        ("sensitivity", INDEPENDENT, True),  # of 70: no small number
+        ("ppv", INDEPENDENT, False),  # of as many as the model decides for, which may be three
+        ("sensitivity", OF_PATIENTS, False),  # of as many patients as 70 images are of, which may be three
+        ("ppv", "", True),  # a bootstrap
+    ],
+)
+def test_an_interval_that_follows_from_a_number_which_may_be_small_is_not_on_the_card(
+    results: Results, metric: str, reason: str, shown: bool
+) -> None:
+    many = with_test(results, ALL, 60, 70)
+    whole = many.evaluation[FEDERATED][ALL]
+    estimate = Estimate(2 / 3, *proportion_interval(2, 3), reason=reason)
+    sites = {ALL: whole.model_copy(update={"metrics": whole.metrics | {metric: estimate}})}
+    table = overall(many.model_copy(update={"evaluation": {FEDERATED: sites}}))
+    assert table is not None
+    (line,) = [one for one in table.splitlines() if "0.667" in one]
+    assert (" to " in line) is shown
 
 
 def test_a_small_part_of_the_test_patients_is_not_all_less_the_others(results: Results) -> None:

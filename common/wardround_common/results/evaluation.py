@@ -33,8 +33,9 @@ def evaluate(
 ) -> SiteMetrics:
     """Judge a model on one group of test patients, by the study's task.
 
-    ``sums``: over all of them, or those of each patient, which intervals need: the percentile bootstrap over
-    ``resamples`` of the patients, 0 for none. ``point``: the operating point that was chosen on validation patients.
+    ``sums``: over all of them, or those of each patient, over whom intervals are drawn: the percentile bootstrap over
+    ``resamples`` of the patients, 0 for none. Sums alone have the task's own intervals, which take records for
+    independent (``Task.intervals``). ``point``: the operating point that was chosen on validation patients.
     ``detail=False`` leaves out what only the figures need, which matters for the cross-site matrix of many hospitals.
 
     Raises:
@@ -43,11 +44,14 @@ def evaluate(
     task = task_of(section)
     whole: Sums = task.read(sums.total(), section) if isinstance(sums, PatientSums) else sums
     shown = task.detail(whole, point)
+    metrics = dict(_estimates(task, section, sums, whole, point, resamples, rng or np.random.default_rng(0)))
+    if not isinstance(sums, PatientSums):
+        metrics |= task.intervals(whole, point, metrics)
     return SiteMetrics(
         patients=sums.patients if isinstance(sums, PatientSums) else None,
         images=whole.records,
         threshold=point,
-        metrics=dict(_estimates(task, section, sums, whole, point, resamples, rng or np.random.default_rng(0))),
+        metrics=metrics,
         confusion=shown.confusion,
         roc=shown.roc if detail else None,
         precision_recall=shown.precision_recall if detail else None,

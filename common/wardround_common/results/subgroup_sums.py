@@ -169,23 +169,18 @@ def judge(
 ) -> tuple[Subgrouping, ...]:
     """Judge a model on each subgroup; ``groups``: patients and sums by the study's subgroups and their cells.
 
-    Where the sums are those of each patient, intervals are drawn over patients; else they are the task's own, which
-    take records for independent (``Task.intervals``). A cell without patients is left out.
+    Intervals are those of :func:`evaluate`. A cell without patients is left out.
     """
-    rng, task = np.random.default_rng(seed), task_of(study.task)
-    found = []
+    rng, found = np.random.default_rng(seed), []
     for subgroups, cells in zip(study.evaluation.subgroups, groups, strict=True):
         figures = []
         for name, (patients, sums) in zip(subgroups.cells, cells, strict=True):
             if not patients:
                 continue
             site = evaluate(study.task, sums, point, resamples=resamples, rng=rng, detail=False)
-            metrics = site.metrics
-            if not isinstance(sums, PatientSums):
-                metrics = metrics | task.intervals(sums, point, metrics)
             figures.append(
                 SubgroupFigures(
-                    value=name, patients=patients, images=site.images, enough=site.enough, metrics=dict(metrics)
+                    value=name, patients=patients, images=site.images, enough=site.enough, metrics=site.metrics
                 )
             )
         found.append(

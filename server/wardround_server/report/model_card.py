@@ -20,6 +20,7 @@ from markdown_it.renderer import RendererHTML
 from markupsafe import Markup
 
 from wardround_common.metrics.shapes import Estimate, GroupFigures
+from wardround_common.metrics.sum_intervals import INDEPENDENT
 from wardround_common.pages.documents import documents
 from wardround_common.results import ALL, DEPLOYED, EXTERNAL, FEDERATED, TRAINED, HospitalRecord, Results, SiteMetrics
 from wardround_common.results.evaluation import OF_PATIENTS, UNMOVED
@@ -252,7 +253,7 @@ def overall(results: Results) -> Raw | None:
         [
             f"{metric.label}{f' [{unit}]' if (unit := task.unit_of(metric, results.study.task)) else ''}",
             *(
-                _shown(site.metrics[metric.name], _digits(site), interval_too=not few_of_a_class(site))
+                _shown(site.metrics[metric.name], _digits(site), interval_too=_may_show_interval(site, metric.name))
                 for _, site in shown
             ),
         ]
@@ -268,6 +269,15 @@ def _few(site: SiteMetrics) -> bool:
 def few_of_a_class(site: SiteMetrics) -> bool:
     """Tell whether a fraction of one class's records, with its interval, would tell a small number of them."""
     return any(0 < side < SMALLEST for group in site.by_group for side in (group.records, group.rest or 0))
+
+
+OF_DECIDED = ("ppv", "npv", "precision")
+"""Fractions of what the model decides for: how many these are is not among the numbers that are looked at."""
+
+
+def _may_show_interval(site: SiteMetrics, metric: str) -> bool:
+    """Tell whether a figure's interval tells no small number: from sums it follows from a fraction and of how many."""
+    return not few_of_a_class(site) and not (metric in OF_DECIDED and site.metrics[metric].reason == INDEPENDENT)
 
 
 def _is_small(group: GroupFigures) -> bool:
@@ -303,8 +313,10 @@ def by_hospital(results: Results) -> Raw | None:
             rows.append([label, FEW, *("–" for _ in names[1:])])
         else:
             mark = "" if site.enough else FEW_SIDES
-            whole = not few_of_a_class(site)
-            rows.append([label + mark, *(_shown(site.metrics[each], DIGITS, interval_too=whole) for each in names)])
+            figures = (
+                _shown(site.metrics[each], DIGITS, interval_too=_may_show_interval(site, each)) for each in names
+            )
+            rows.append([label + mark, *figures])
     head = ["Test patients of", *(task.metric(name).label for name in names)]
     return table(head, rows) if rows else None
 
@@ -338,7 +350,8 @@ def subgroups(results: Results) -> Raw | None:
             if cell.patients < SMALLEST:
                 rows.append([label, FEW, *("–" for _ in names)])
             else:
-                figures = (_shown(cell.metrics[name], DIGITS, interval_too=cell.enough) for name in names)
+                each = [cell.metrics[name] for name in names]
+                figures = (_shown(one, DIGITS, interval_too=cell.enough and one.reason != INDEPENDENT) for one in each)
                 shown = "–" if small else f"{cell.patients:,}"
                 rows.append([label + ("" if cell.enough else FEW_SIDES), shown, *figures])
     return table(["", "Test patients", *(task.metric(name).label for name in names)], rows) if rows else None

@@ -8,6 +8,7 @@ from wardround_common.counting import percent
 from wardround_common.metrics import Estimate
 from wardround_common.metrics.recalibration import FEW_PATIENTS, LEAST_PATIENTS
 from wardround_common.metrics.shapes import LEAST_RECORDS
+from wardround_common.metrics.sum_intervals import INDEPENDENT
 from wardround_common.results import (
     ALL,
     DEPLOYED,
@@ -590,9 +591,15 @@ def _missing(rows: Sequence[Sequence[Cell | str]]) -> str:
     cells = (cell for row in rows for cell in row)
     known = [cell for cell in cells if isinstance(cell, Cell)]
     reasons = sorted({cell.why for cell in known if cell.text == NOTHING and cell.why})
-    same = any(cell.why == SAME for cell in known)
-    return (f" {NOTHING} stands where there is no number: {'; '.join(reasons)}." if reasons else "") + (
-        " No interval stands where every resample of the patients gives the same value." if same else ""
+    same, alone = (any(cell.why == why and cell.text != NOTHING for cell in known) for why in (SAME, INDEPENDENT))
+    return (
+        (f" {NOTHING} stands where there is no number: {'; '.join(reasons)}." if reasons else "")
+        + (" No interval stands where every resample of the patients gives the same value." if same else "")
+        + (
+            " Intervals are from sums, which take images for independent: too short where patients have several."
+            if alone
+            else ""
+        )
     )
 
 

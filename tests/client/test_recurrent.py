@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Sequence
 from pathlib import Path, PurePath
 from typing import Any
 
@@ -13,18 +14,23 @@ import torch
 from test_bags import bags, of, small
 from torch import nn
 
+from models_made import model_folder
 from tiny_dicom import tiny
 from typed import command
 from wardround_client import networks
 from wardround_client.networks import FEATURES, weighing
 from wardround_client.networks._recurrent import STATE, Recurrent
+from wardround_client.prediction import pictures
+from wardround_client.prediction.predicting import Done
 from wardround_client.preparation.asking import cases_of
 from wardround_client.preparation.dataset import Dataset, prepare, take_in
 from wardround_client.preparation.order import NO_ORDER, SAME_PLACE, Said, in_order, order_of, said_in
 from wardround_client.preparation.source import Source
 from wardround_client.site_shift.head import tensors
+from wardround_client.tasks.contract import Answer
 from wardround_client.training.features import watching
 from wardround_common.errors import ImageRefused
+from wardround_common.results.model_folder import read_model_folder
 
 AXIAL = [1, 0, 0, 0, 1, 0]
 
@@ -196,6 +202,25 @@ def test_of_more_images_than_a_record_takes_those_are_taken_that_lie_at_equal_di
     assert [bright(one) for one in data.train.images(slice(None))] == [[6, 14]] * len(data.train)
     (asked,) = (case.prepare() for case in cases_of(sorted(folder.glob("P0*")), study, frozenset()))
     assert bright(asked.images[0]) == [6, 14]
+
+
+def test_the_picture_of_a_record_that_is_read_in_order_says_of_how_many_images_the_answer_is(
+    folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    card = read_model_folder(model_folder(tmp_path, RECURRENT)).card
+    written: list[str] = []
+    as_it_is = pictures.with_lines
+
+    def noted(shades: np.ndarray, lines: Sequence[pictures.Line]) -> np.ndarray:
+        written.extend(text for text, _ in lines)
+        return as_it_is(shades, lines)
+
+    monkeypatch.setattr(pictures, "with_lines", noted)
+    (case,) = cases_of(sorted(folder.glob("P0*")), RECURRENT, frozenset())
+    answer = Answer({"class": "finding", "probabilities": {"none": 0.2, "finding": 0.8}, "calibrated": True})
+    (picture,) = pictures.pictures_of(Done(case, case.prepare(), answer), card)
+    assert picture
+    assert "    of 4 images together, read in their order" in written
 
 
 def test_no_other_patients_files_change_the_order_of_a_record(taken: tuple[Source, Dataset]) -> None:

@@ -14,7 +14,7 @@ from wardround_common.documents.proposal import Proposed, ProposeRequest, sign_a
 from wardround_common.errors import ApprovalError, MessageError, RoundError, StorageError
 from wardround_common.messages.rounds import Failure, Parts, as_array
 from wardround_server.rounds import approval
-from wardround_server.rounds.approval import Standing, wait_for_approvals
+from wardround_server.rounds.approval import ApprovalBook, Standing, wait_for_approvals
 
 NAMES = ("a", "b", "c")
 KEYS = {name: identity(name).public for name in NAMES}
@@ -56,6 +56,18 @@ def test_a_run_begins_when_all_have_approved_and_says_for_whom_it_waits(tmp_path
         {"a": "approved", "b": "approved", "c": "waiting"},
         {"a": "approved", "b": "approved", "c": "approved"},
     ]
+
+
+def test_who_approves_after_a_run_began_with_fewer_is_in_it_when_it_is_resumed(tmp_path: Path) -> None:
+    wards = Wards(tmp_path, [{"a": "approved", "b": "approved"}, {"c": "approved"}])
+    book = ApprovalBook(tmp_path / "approvals")
+
+    def begin() -> Sequence[str]:
+        study = secure_study()
+        return wait_for_approvals(study, wards, KEYS, lambda told: None, Event(), least=2, book=book).hospitals()
+
+    assert begin() == ["a", "b"]
+    assert begin() == list(NAMES)
 
 
 def test_a_hospital_that_is_away_is_not_waiting(tmp_path: Path) -> None:

@@ -132,6 +132,18 @@ def test_a_small_class_does_not_follow_from_all_images_less_the_other_classes(re
     assert re.search(r"All together \| [\d,]+ \| [\d,]+ \| – \| – \|$", last)
 
 
+@pytest.mark.parametrize(
+    ("record", "heads"), [("slice", "Images |"), ("series", "Series |"), ("patient", "“")], ids=lambda one: one
+)
+def test_records_of_several_images_are_not_counted_as_images(results: Results, record: str, heads: str) -> None:
+    of = results.study.model_copy(update={"data": results.study.data.model_copy(update={"record": record})})
+    table = data(results.model_copy(update={"study": of}))
+    assert table is not None
+    head, _, first, *_ = table.splitlines()
+    assert head.startswith(f"| Hospital | Training patients | {heads}")
+    assert head.count("|") == first.count("|")
+
+
 def with_test(results: Results, site: str, found: int, of: int, rest: int = 80) -> Results:
     """Replace a site's figures by those of a class: how many records it has, how many were found, how many others."""
     whole = results.evaluation[FEDERATED][ALL]

@@ -100,7 +100,7 @@ def _of_image(done: Done, card: Card) -> Picture:
     shown = np.moveaxis(image.pixels, 0, -1) if len(image.pixels) == 3 else image.pixels[0]
     rows_mm, columns_mm = image.spacing_mm or (1.0, 1.0)
     shades, _ = square(grey(shown), (rows_mm, columns_mm))
-    return Picture(with_lines(shades, [*lines_of(done.answer.facts), (made_by(card), GREY)]))
+    return Picture(with_lines(shades, [*lines_of(done.asked.about | done.answer.facts), (made_by(card), GREY)]))
 
 
 def lines_of(facts: Mapping[str, Any]) -> list[Line]:

@@ -31,7 +31,7 @@ from wardround_common.study.words import Passage, describe, says_unlike
 from wardround_common.tasks.registry import task_of
 from wardround_server.report.card_words import UNSAID, CardWords
 from wardround_server.report.tables.quality import ordered_sites, site_title
-from wardround_server.report.words import interval, listing, number
+from wardround_server.report.words import interval, listing, number, records
 from wardround_server.report.write import TEMPLATES
 
 SMALLEST = 10
@@ -203,7 +203,10 @@ def data(results: Results) -> Raw | None:
         of_all, of_classes = sums[0], sums[1:]
         hidden = any(each in ("–", FEW) for each in of_classes)
         rows.append(["All together", whole, of_all, *("–" if hidden else each for each in of_classes)])
-    return table(["Hospital", "Training patients", "Images", *(f"“{word}”" for word in words)], rows)
+    heads = ["Hospital", "Training patients", records(results.study).capitalize(), *(f"“{word}”" for word in words)]
+    if results.study.data.record == "patient":  # each is one record: the same number twice
+        heads, rows = heads[:2] + heads[3:], [row[:2] + row[3:] for row in rows]
+    return table(heads, rows)
 
 
 def _sum_of(values: Sequence[int], shown: Sequence[str]) -> str:

@@ -152,7 +152,11 @@ def kept(results: Results) -> str:
 def _form(study: Study) -> str:
     data = study.data
     if data.spacing_mm is None:
-        return f"{data.square} pixels"
+        together = "each among others of its series" if data.record == "slice" else ""
+        if data.bagged and not together:
+            read = ", read in their order" if study.ordered else ""
+            together = f"up to {data.bag_size} of a {data.record} together{read}"
+        return ", ".join(filter(None, [f"{data.square} pixels", together]))
     voxel, patch = (" × ".join(f"{each:g}" for each in three) for three in (data.spacing_mm, data.extent))
     return f"voxels of {voxel} mm, patches of {patch}"
 

@@ -230,7 +230,7 @@ class Opening:
             for place in opened[dealer]:
                 holders = tuple(h for h in terms.graph.circle_of(dealer) if (dealer, place) in self._opened.get(h, ()))
                 if len(holders) < terms.graph.share_threshold:
-                    raise self._too_few_shares(dealer, place, len(holders))
+                    raise self._too_few_shares(dealer, place)
                 holders = holders[: terms.graph.share_threshold]
                 if holders not in at_zero:
                     at_zero[holders] = weights(holders)
@@ -252,7 +252,7 @@ class Opening:
             raise self._dealt_garbage(dealer)
         return seed
 
-    def _too_few_shares(self, dealer: int, place: int, sound: int) -> RoundError:
+    def _too_few_shares(self, dealer: int, place: int) -> RoundError:
         """Say why there are too few shares of a secret: its holders are away, or sent garbage that they were dealt, or
         made up. More of them than may collude do not make it up.
         """

@@ -26,7 +26,7 @@ from wardround_client.spending.ledger.entries import Event
 from wardround_client.spending.policy import Policy
 from wardround_client.spending.policy_check import check_spending
 from wardround_client.training.bookkeeping import BookKeeping
-from wardround_common.errors import DeviceError, MessageError, PolicyError, PrivacyError, StorageError
+from wardround_common.errors import ApprovalError, DeviceError, MessageError, PolicyError, PrivacyError, StorageError
 from wardround_common.messages.rounds import Parts, PrepareRequest, TrainRequest, Update
 from wardround_common.randomness import Stream, insecure_stream
 from wardround_common.secagg.messages import MaskedAnswer
@@ -203,7 +203,7 @@ def test_a_study_with_other_noise_clip_or_rounds_has_another_digest_and_is_refus
     other = study(**({"privacy": DP} | wish))
     with pytest.raises(MessageError, match="another study"):
         hospital(tmp_path, built).answer("train", question(1, start(), other))
-    with pytest.raises(PrivacyError, match="has not approved"):
+    with pytest.raises(ApprovalError, match="has not approved"):
         hospital(tmp_path, built, other, approved=False)
     assert charges(tmp_path) == []
 
@@ -229,7 +229,7 @@ def test_a_hospital_that_runs_sees_that_its_study_was_closed(tmp_path: Path, bui
     there = hospital(tmp_path, built)
     there.answer("train", question(1, start()))
     opened(tmp_path).close(STUDY.digest())
-    with pytest.raises(PrivacyError, match="has not approved"):
+    with pytest.raises(ApprovalError, match="is closed at this hospital"):  # the coordinator reads that it refused
         there.answer("train", question(2, start()))
     assert len(charges(tmp_path)) == 1
 

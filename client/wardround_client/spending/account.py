@@ -25,7 +25,7 @@ from wardround_client.spending.policy import Policy
 from wardround_client.spending.policy_check import Level, check_kind, check_next_round, check_spending
 from wardround_client.training.local_work import plan_privacy
 from wardround_common.canonical import joined
-from wardround_common.errors import PrivacyError
+from wardround_common.errors import ApprovalError, PrivacyError
 from wardround_common.randomness import Stream
 from wardround_common.study.file import Study
 
@@ -137,7 +137,8 @@ class Account:
         """Check that the study was approved as it is asked now.
 
         Raises:
-            PrivacyError: it was not, it was approved for other patients, data, rounds or noise, or is closed.
+            ApprovalError: it was not, or is closed here.
+            PrivacyError: it was approved for other patients, data, rounds or noise.
         """
         self.ledger.refresh()
         self._check_approved(self.ledger.books)
@@ -158,6 +159,7 @@ class Account:
         draw at another size of noise, which ``share`` says where the noise is one of several hospitals' shares.
 
         Raises:
+            ApprovalError: it is not approved, or is closed here.
             PrivacyError: it is not as approved, was answered for another question, or would exceed a cap.
             StorageError: the ledger cannot be read or written.
         """
@@ -188,8 +190,12 @@ class Account:
 
     def _check_approved(self, books: Books) -> None:
         approval = books.approved.get(self._study)
-        if approval is None or self._study in books.closed:
-            raise PrivacyError("this hospital has not approved the study", do="Approve it first.")
+        if approval is not None and self._study in books.closed:
+            raise ApprovalError(
+                "the study is closed at this hospital", do="To take part again: wardround hospital approve STUDY"
+            )
+        if approval is None:
+            raise ApprovalError("this hospital has not approved the study", do="Approve it first.")
         if approval.cohort != self._cohort or approval.data != self.asked.data:
             raise PrivacyError(OTHER_DATA, do=OTHER_DATA_DO)
         planned = (self.asked.event, self.asked.before, self.asked.study.training.rounds)

@@ -27,3 +27,8 @@ def percent(part: float, digits: int = 0) -> str:
     if 0 < part < 1 and said in (f"{0:.{digits}%}", f"{1:.{digits}%}"):
         return f"<{10.0**-digits:.{digits}f}%" if part < 1 / 2 else f">{100 - 10.0**-digits:.{digits}f}%"
     return said
+
+
+def kept(probability: float, digits: int = 6) -> float:
+    """Return a probability as it is written down: to so many decimals, and a small one to four figures, not as 0."""
+    return round(probability, digits) if probability >= 0.001 else float(f"{probability:.4g}")

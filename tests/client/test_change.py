@@ -157,6 +157,15 @@ def test_a_difference_is_beyond_its_interval_only_where_it_is_larger_than_what_t
     assert (structure["lesions"], structure["volume_ml"]["percent"]) == ([], None)
 
 
+def test_an_outline_that_fills_its_volume_has_a_surface() -> None:
+    geometry = Geometry.of(grid((4, 4, 4)).affine, (4, 4, 4))
+    full = [Outlined(np.ones((4, 4, 4), bool), geometry, np.eye(4))] * len(VIEWS)
+    change = change_of([examined("2026-01-01", full), examined("2026-04-01", full)], ["x"])
+    low, high = change["structures"][0]["volume_ml"]["interval"]
+    deviation = geometry.voxel_ml * (56 / 12) ** 0.5  # of 64 voxels all but 8 lie on the surface
+    assert (low, high) == pytest.approx((-1.96 * 2**0.5 * deviation, 1.96 * 2**0.5 * deviation), abs=1e-3)
+
+
 def head(geometry: Geometry, to_frame: np.ndarray, seed: int, lesions: Sequence[Lesion] = ()) -> Volume:
     """Make a head of a bright skull and soft blobs, as it lies in a frame."""
     mm = at(geometry, to_frame)

@@ -67,6 +67,19 @@ def test_a_model_that_tells_everybody_the_mean_explains_nothing_and_never_tells_
     assert [group.decided > 0 for group in sums.by_quarter()] == [False, False, True, False]
 
 
+@pytest.mark.parametrize(("spread", "most"), [(0.0, 0.0031), (0.01, 0.0005), (0.1, 0.0001)])
+def test_rounding_moves_figures_by_no_more_than_the_documentation_says(spread: float, most: float) -> None:
+    for seed in range(40):
+        rng = np.random.default_rng(seed)
+        true = rng.uniform(0, 1, int(rng.integers(2, 200)))
+        off = rng.uniform(-0.3, 0.3) + spread * rng.normal(size=len(true))
+        found = MeasurementSums.of(true, true + off, np.zeros(len(true)), 0, 1).figures()
+        assert found["mae"] == pytest.approx(np.abs(off).mean(), abs=2e-6)
+        assert found["bias"] == pytest.approx(off.mean(), abs=2e-6)
+        assert found["agreement_low"] == pytest.approx(off.mean() - 1.96 * off.std(ddof=1), abs=most)
+        assert found["agreement_high"] == pytest.approx(off.mean() + 1.96 * off.std(ddof=1), abs=most)
+
+
 def test_one_value_or_one_record_leaves_what_needs_several_undefined() -> None:
     one = MeasurementSums.of(np.array([50.0]), np.array([52.0]), np.zeros(1), 20, 100)
     assert one.figures()["mae"] == pytest.approx(2, abs=1e-3)

@@ -8,7 +8,7 @@ import json
 import pytest
 from rich.console import Console
 
-from wardround_common.counting import count, percent
+from wardround_common.counting import count, kept, percent
 from wardround_common.metrics import Estimate
 from wardround_common.results import FEDERATED, POOLED, Results, alone
 from wardround_server.report import summary
@@ -162,3 +162,4 @@ def test_what_is_just_not_all_is_not_written_as_all() -> None:
     assert interval(Estimate(0.9996, 0.9, 0.999)) == "0.90 to >0.99"
     assert [percent(v) for v in (0.0, 1 / 300, 0.5, 299 / 300, 1.0)] == ["0%", "<1%", "50%", ">99%", "100%"]
     assert percent(0.9996, 1) == ">99.9%"
+    assert [kept(v) for v in (0.07371234567, 5.34567e-9, 0.0, 1.0)] == [0.073712, 5.346e-9, 0.0, 1.0]

@@ -18,6 +18,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 from pydicom import dcmread
+from scipy import ndimage
 
 from wardround_client.images.attributes import tag, text
 from wardround_client.images.dicom import refusing
@@ -268,11 +269,7 @@ def _edges(outlined: Outlined, region: NDArray[np.bool_]) -> tuple[float, float]
     """
     if not region.any():
         return 0.0, 0.0
-    inner = region.copy()
-    for axis in range(3):
-        for step in (1, -1):
-            inner &= np.roll(region, step, axis)
-    surface = int(np.count_nonzero(region)) - int(np.count_nonzero(inner))
+    surface = int(np.count_nonzero(region & ~ndimage.binary_erosion(region)))
     pixel = max(outlined.geometry.spacing_mm[1:])
     return outlined.geometry.voxel_ml * math.sqrt(surface / 12), pixel * math.sqrt(2 / 12)
 

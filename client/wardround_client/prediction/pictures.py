@@ -22,6 +22,7 @@ from wardround_client.preparation.outline_page import COLOURS
 from wardround_client.tasks.contract import numbers_of
 from wardround_client.tasks.outline_sizes import millilitres
 from wardround_client.volumes import Series
+from wardround_common.counting import rounded
 from wardround_common.results.model_folder import Card
 
 LEAST_SIDE, MOST_SIDE = 512, 1024
@@ -109,9 +110,9 @@ def lines_of(facts: Mapping[str, Any]) -> list[Line]:
     decided = [", present" if one["present"] else ", absent" for one in facts.get("findings", {}).values()]
     lines: list[Line] = [(finding, colour_of(0))]
     for (name, number), what in zip(numbers.items(), decided or [""] * len(numbers), strict=True):
-        lines.append((f"    {name}: {number:.3f}{what}", WHITE))
+        lines.append((f"    {name}: {rounded(number)}{what}", WHITE))
     if facts.get("operating_point") is not None:
-        lines.append((f"    decided at {facts['operating_point']:.3f}", WHITE))
+        lines.append((f"    decided at {facts['operating_point']:.3g}", WHITE))
     if weights := facts.get("weights"):
         lines.append(
             (f"    of {len(weights)} images together, of which this one weighs {max(weights.values()):.0%}", WHITE)

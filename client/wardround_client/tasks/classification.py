@@ -23,7 +23,7 @@ from wardround_client.tasks.contract import (
     kind_of,
 )
 from wardround_client.tasks.outline_measures import Places
-from wardround_common.counting import rounded
+from wardround_common.counting import kept, rounded
 from wardround_common.errors import ModelError
 from wardround_common.metrics.calibration import at_temperature
 from wardround_common.metrics.sums import ScoreSums
@@ -84,10 +84,10 @@ def _answer(section: Classification, outputs: torch.Tensor, asked: Asked, case: 
     return Answer(
         {
             "class": section.classes[decided],
-            "probabilities": {word: round(float(p), DIGITS) for word, p in zip(section.classes, shown, strict=True)},
+            "probabilities": {word: kept(float(p), DIGITS) for word, p in zip(section.classes, shown, strict=True)},
             "calibrated": chosen.temperature is not None or here is not None,
             **({} if here is None else {"recalibrated": True}),
-            "operating_point": None if point is None else round(point, DIGITS),
+            "operating_point": None if point is None else kept(point, DIGITS),
         }
     )
 

@@ -28,6 +28,7 @@ from wardround_client.tasks.contract import (
     kind_of,
 )
 from wardround_client.tasks.outline_measures import Places
+from wardround_common.counting import kept
 from wardround_common.errors import LabelError, ModelError
 from wardround_common.metrics.calibration import log_odds
 from wardround_common.metrics.findings import ABSENT, EVEN, PRESENT, UNKNOWN, FindingSums
@@ -134,9 +135,9 @@ def _answer(section: Findings, outputs: torch.Tensor, asked: Asked, case: Case, 
     for word, probability, point in zip(section.classes, own.astype(np.float64), points, strict=True):
         at = EVEN if point is None else point
         told[word] = {
-            "probability": round(_shown(probability, warmth), DIGITS),
+            "probability": kept(_shown(probability, warmth), DIGITS),
             "present": bool(probability >= at),
-            "operating_point": None if point is None else round(_shown(point, warmth), DIGITS),
+            "operating_point": None if point is None else kept(_shown(point, warmth), DIGITS),
         }
     return Answer({"findings": told, "calibrated": chosen.temperature is not None})
 

@@ -116,7 +116,8 @@ TERMS = (
 SEVERAL = (
     "Several classes",
     "Each class is judged against the rest and the mean is taken over the classes that occur, and not over those "
-    f"with fewer than {LEAST_RECORDS} images on either side, as long as another one is left.",
+    f"with fewer than {LEAST_RECORDS} images on either side, as long as another one is left. The Brier score is the "
+    "sum over the classes, from 0 to 2.",
 )
 
 

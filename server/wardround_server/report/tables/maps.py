@@ -40,7 +40,8 @@ def by_lesion(results: Results) -> Table | None:
     return table(
         f"Maps of the federated model by {found.method}, on test images in which the hospital's own masks outline a "
         f"lesion. Hospitals with fewer than {found.smallest} such patients sent nothing. A random map has as much in "
-        "the lesion as the lesion covers; the last column is of a network that learnt nothing.",
+        "the lesion as the lesion covers; the last column is of a network that learnt nothing. The interval takes "
+        "images for independent: it is too short where patients have several.",
         ["Hospital", "Patients", "Images", "Pointing game", "Mass in lesion", "Lesion covers", "Untrained"],
         rows,
         "numbers",

@@ -12,6 +12,8 @@ from sklearn.metrics import average_precision_score, roc_auc_score
 from wardround_common.errors import MessageError, ModelError
 from wardround_common.metrics import METRICS, ScoreSums, vector_length
 from wardround_common.metrics.score_bins import BINS, EDGES, bins_of, edge_of
+from wardround_common.results import evaluate
+from wardround_common.tasks.classification import TWO_CLASSES
 
 Group = tuple[NDArray[np.int64], NDArray[np.float32], NDArray[np.float64]]
 
@@ -106,6 +108,19 @@ def test_even_bins_would_take_most_scores_of_a_rare_finding_for_ties() -> None:
     assert np.mean(even[labels == 1] == 0) > 0.1  # so that a sensitivity of 0.9 is only reached at a threshold of 0
     assert sums.auroc() == pytest.approx(roc_auc_score(labels, p), abs=2e-4)
     assert sums.auroc() > 0.84
+
+
+@pytest.mark.parametrize(
+    ("prevalence", "sureness", "told"), [(0.001, 4.0, True), (0.02, 4.0, False), (0.5, 1.0, False)]
+)
+def test_what_ties_could_move_is_told_where_it_can_be_seen(prevalence: float, sureness: float, told: bool) -> None:
+    """One in 1,000 with log-odds four times too large: most scores lie below 10^-12, where bins end."""
+    labels, p, sums = rare(prevalence, sureness, 1.5)
+    site = evaluate(TWO_CLASSES, sums, 0.5)
+    assert (site.margin is not None) is told
+    value = site.value("auroc")
+    assert value is not None
+    assert abs(value - roc_auc_score(labels, p)) <= (site.margin or 0.005)
 
 
 def test_bins_are_nowhere_wider_than_a_1024th_and_begin_at_what_a_float32_tells_apart() -> None:

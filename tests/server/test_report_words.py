@@ -10,7 +10,7 @@ from rich.console import Console
 
 from wardround_common.counting import count, kept, percent
 from wardround_common.metrics import Estimate
-from wardround_common.results import FEDERATED, POOLED, Results, alone
+from wardround_common.results import ALL, FEDERATED, POOLED, Results, alone
 from wardround_server.report import summary
 from wardround_server.report.example import example
 from wardround_server.report.story import at_home, best_alone, key_numbers, story
@@ -50,6 +50,15 @@ def test_a_hospital_where_the_headline_is_not_defined_is_named_and_in_no_mean(re
     assert key_numbers(results)[0].detail == "mean over hospitals"
     assert "without AUROC" not in " ".join(story(results))
     assert len(at_home(lacking)) == 2
+
+
+def test_an_auroc_that_ties_could_move_is_said_to_be_inexact(results: Results) -> None:
+    document = json.loads(results.to_json())
+    document["evaluation"][FEDERATED][ALL]["margin"] = 0.0924
+    said = " ".join(story(Results.from_json(json.dumps(document))))
+    assert "AUROC of all test patients is not known exactly" in said
+    assert "could move it by up to 0.092." in said
+    assert "not known exactly" not in " ".join(story(results))
 
 
 def test_the_best_hospital_alone_is_judged_on_all_hospitals(results: Results) -> None:

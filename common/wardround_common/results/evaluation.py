@@ -19,6 +19,8 @@ from wardround_common.tasks.registry import task_of
 NO_INTERVAL = "sums over hospitals give no interval"
 SAME = "no interval: every resample of the patients gives the same value"
 OF_PATIENTS = "Wilson's interval over patients: every resample of them gives the same value"
+SEEN = 0.005
+"""A margin of the headline below this is not told: figures have three digits, and are nearer than their margin."""
 BLOCK = 256  # patients whose figures are computed at a time
 
 
@@ -58,6 +60,7 @@ def evaluate(
         reliability=shown.reliability if detail else None,
         by_group=shown.by_group,
         horizons=shown.horizons,
+        margin=None if (margin := task.margin(whole)) is None or margin < SEEN else round(margin, 4),
     )
 
 

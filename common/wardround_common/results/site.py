@@ -43,6 +43,8 @@ class SiteMetrics(Record):
     """The figures of each group (class, structure), in the study's order."""
     horizons: tuple[HorizonFigures, ...] = ()
     """The figures of each time at which a risk is told, in the study's order."""
+    margin: Rate | None = None
+    """By how much the headline can be off at most since scores in one bin are ties; None where it cannot be seen."""
 
     @property
     def enough(self) -> bool:

@@ -157,6 +157,7 @@ TASK = Task[Classification, ScoreSums](
     figures=lambda vectors, section, point, whole: figures_of(vectors, len(section.classes), point, whole.counted()),
     detail=_detail,
     intervals=_intervals,
+    margin=lambda sums: sums.auroc_margin(),
     fractions=lambda section: ("accuracy", *(FRACTIONS if len(section.classes) == 2 else ())),
     terms=_terms,
     decisions=("sensitivity", "specificity"),

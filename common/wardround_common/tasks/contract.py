@@ -243,6 +243,10 @@ def _no_temperature(sums: Any) -> float | None:
     return None
 
 
+def _exact(sums: Any) -> float | None:
+    return None
+
+
 @dataclass(frozen=True)
 class Task(Generic[T, S]):
     """One task as coordinator and hospitals both know it."""
@@ -298,6 +302,8 @@ class Task(Generic[T, S]):
     """What there is to show besides the metrics at an operating point."""
     intervals: Callable[[S, Any, Mapping[str, Estimate]], dict[str, Estimate]] = _no_intervals
     """Those of the metrics at an operating point for which the sums alone give an interval, with it."""
+    margin: Callable[[S], float | None] = _exact
+    """The most by which the headline can differ from that of the scores themselves, where sums take some for ties."""
     fractions: Callable[[T], tuple[str, ...]] = _none
     """The metrics that are a fraction of records, lesions or patients in a study, and no mean over groups."""
     terms: Callable[[T], tuple[tuple[str, str], ...]] = _no_terms

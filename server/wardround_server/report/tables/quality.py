@@ -61,6 +61,12 @@ def said_of_means(results: Results) -> str:
         said.append(f"Not in the means over hospitals, with fewer than {LEAST_RECORDS} on either side: {listing(few)}.")
     elif there and not any(sites[name].enough for name in there):
         said.append(f"No hospital has {LEAST_RECORDS} test records on either side: means over hospitals say little.")
+    whole = sites.get(ALL) or next(iter(sites.values()), None)
+    if whole is not None and whole.margin is not None:
+        said.append(
+            f"{results.headline.label} of all test patients is not known exactly: scores that are nearly the same are "
+            f"counted as ties, which could move it by up to {number(whole.margin)}."
+        )
     task, rare = task_of(results.study.task), rare_groups(results)
     if _has_sides(results):
         if rare:

@@ -75,6 +75,11 @@ def write_atomically(
             flush_names(path.parent)
 
 
+def half_written(folder: Path, name: str = "*") -> list[Path]:
+    """List what :func:`write_atomically` left of files of that name in a folder when its process was killed."""
+    return sorted(folder.glob(f".{name}.{'[0-9a-f]' * 8}"))
+
+
 @contextmanager
 def new_file(path: Path, mode: int) -> Iterator[int]:
     """Open a file that is not there yet, to be written; closed in the end."""

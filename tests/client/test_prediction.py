@@ -107,6 +107,19 @@ def test_a_run_that_was_cut_off_goes_on_and_does_nothing_twice(classifier: Path,
     assert {path.stat().st_mode & 0o077 for path in out.iterdir()} == {0}
 
 
+def test_what_a_killed_run_left_half_written_is_removed_and_its_folder_is_taken(
+    classifier: Path, tmp_path: Path
+) -> None:
+    folder, out = images(tmp_path / "images", 1), tmp_path / "out"
+    out.mkdir()
+    (out / ".predict.json.0a1b2c3d").write_bytes(b"{")  # killed at its first file
+    assert predict(classifier, folder, "-o", out)[0] == 0
+    (out / ".0.dcm-12345678.report.dcm.060d261d").write_bytes(b"half")  # killed at a report
+    (out / ".notes").write_bytes(b"somebody's")
+    assert predict(classifier, folder, "-o", out)[0] == 0
+    assert [path.name for path in out.iterdir() if path.name.startswith(".")] == [".notes"]
+
+
 def test_a_file_that_was_refused_is_asked_about_again_and_has_one_line(classifier: Path, tmp_path: Path) -> None:
     folder, out = images(tmp_path / "images", 1), tmp_path / "out"
     images(folder / "ct", 1, Modality="CT")

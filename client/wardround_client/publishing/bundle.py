@@ -24,13 +24,8 @@ STEPS = "around_network"
 TASKS = ("classification", "segmentation", "risk")
 """Of which the steps around the network are known."""
 READERS = {"nibabel": "NIfTI", "pydicom": "DICOM", "pillow": "PNG, JPEG"}
-BAGGED = (
-    "Not written: what is outside knows no record of several images; "
-    "ask the model with 'wardround predict MODEL FOLDER'."
-)
-GENERATES = (
-    "Not written: this model makes images and answers nothing; draw from it with 'wardround generate MODEL --out DIR'."
-)
+BAGGED = "What is outside knows no record of several images; ask the model with 'wardround predict MODEL FOLDER'."
+GENERATES = "This model makes images and answers nothing; draw from it with 'wardround generate MODEL --out DIR'."
 Table = dict[str, Any]
 
 
@@ -42,13 +37,13 @@ def why_not(study: Study) -> str:
         return GENERATES
     if study.data.steps:
         return (
-            "Not written: MONAI's transforms do not prepare an image by the study's steps; ask the model with "
+            "MONAI's transforms do not prepare an image by the study's steps; ask the model with "
             "'wardround predict MODEL FOLDER'."
         )
     if study.task.name in TASKS:
         return ""
     return (
-        f"Not written: a bundle holds a model of {', '.join(TASKS[:-1])} or {TASKS[-1]}, and this one is of "
+        f"A bundle holds a model of {', '.join(TASKS[:-1])} or {TASKS[-1]}, and this one is of "
         f"'{study.task.name}'; ask the model with 'wardround predict MODEL FOLDER'."
     )
 

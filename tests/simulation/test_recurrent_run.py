@@ -73,6 +73,9 @@ def test_what_lies_in_the_order_of_a_patients_images_is_learnt_in_that_order_and
 
     assert auroc(trained(hospitals, state, tmp_path / "run")) > 0.95
     assert auroc(trained(hospitals, state, tmp_path / "attention", "attention")) < 0.7
+    together = "16 pixels, up to 3 of a patient together"
+    assert f"{together}, read in their order" in (tmp_path / "run" / "report.html").read_text()
+    assert f"{together}, intensity" in (tmp_path / "attention" / "report.html").read_text()
 
     command("export", tmp_path / "run", "--out", tmp_path / "model")
     asked, told = tmp_path / "asked", tmp_path / "told"

@@ -24,7 +24,7 @@ from wardround_common.errors import ApprovalError, LinkError, PrivacyError, Stor
 from wardround_common.keys.identity import Identity
 from wardround_common.messages.rounds import Parts, PrepareRequest
 from wardround_common.study.file import Study
-from wardround_common.study.roster import Listed
+from wardround_common.study.roster import Listed, keys_of
 
 
 @pytest.fixture
@@ -111,6 +111,13 @@ def test_a_study_secret_that_others_may_read_is_refused(tmp_path: Path) -> None:
     path.write_bytes(path.read_bytes() + b"x")
     with pytest.raises(StorageError, match="is damaged"):
         own_stream(path)
+
+
+def test_a_desk_takes_the_roster_of_its_study_and_no_other(tmp_path: Path) -> None:
+    study = listing("a", identity("a").public)
+    Desk(study, "a", identity("a"), keys_of(study.roster), tmp_path, os.urandom)
+    with pytest.raises(PrivacyError, match="not that of the study that this hospital approved"):
+        Desk(study, "a", identity("a"), roster("abcd"), tmp_path, os.urandom)
 
 
 def test_a_run_secret_that_others_may_read_is_refused(tmp_path: Path) -> None:

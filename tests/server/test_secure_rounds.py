@@ -155,6 +155,20 @@ def test_versions_whose_secure_sums_have_another_form_refuse_one_another_and_say
         memory.at["a"].answer("prepare", other_version("", "prepare", asked))  # type: ignore[arg-type]
 
 
+def test_a_key_that_its_hospital_did_not_sign_is_in_no_cohort(tmp_path: Path) -> None:
+    """Else all others would refuse the cohort, and one hospital could stop every round."""
+
+    def alter(who: str, kind: str, answer: Parts | Failure) -> Parts | Failure:
+        if (who, kind) != ("d", "prepare") or isinstance(answer, Failure):
+            return answer
+        agreement = answer.arrays["agreement"].copy()
+        agreement[-1] ^= 1
+        return Parts(answer.fields, {**answer.arrays, "agreement": agreement})
+
+    of = fast(rounds=1)
+    assert run_study(of, Memory(of, tmp_path, alter), quiet, None, consortium()).history[0].answered == ("a", "b", "c")
+
+
 def test_no_hospitals_own_number_is_in_what_the_coordinator_hears(tmp_path: Path) -> None:
     of = fast()
     memory = Memory(of, tmp_path)
@@ -281,13 +295,17 @@ def test_a_round_is_given_up_only_if_it_was_begun_before_and_another_one_can_be_
     interrupted(of, tmp_path / "begun", begun)
     memory = Memory(of, tmp_path / "begun")
 
+    seen: list[Event] = []
+
     def leave(event: Event) -> None:
+        seen.append(event)
         if isinstance(event, RoundBegins):
             memory.at.pop("c", None)
             memory.at.pop("d", None)
 
     with pytest.raises(RoundError, match="needs 3 to 10,000 hospitals, and there are 2"):
         run_study(of, memory, leave, None, begun)
+    assert not any(isinstance(event, RoundEnds) for event in seen)  # it can still be summed when they are back
 
 
 def test_a_run_whose_every_round_was_given_up_is_no_success(tmp_path: Path) -> None:

@@ -22,6 +22,7 @@ from wardround_common.secagg.agreement import AgreementKey
 from wardround_common.secagg.exchange import (
     TAGGED_BYTES,
     Masked,
+    check_confirmations,
     read_confirmations,
     read_heads,
     read_sealed,
@@ -118,6 +119,12 @@ def test_a_hospital_that_is_not_in_the_roster_is_refused(group: Group) -> None:
 def test_a_hospital_named_twice_is_refused(group: Group) -> None:
     with pytest.raises(MessageError, match="names a hospital or a key twice"):
         group.upload("a", cohort=write_members([*group.members, group.members[-1]]))
+
+
+def test_a_key_that_two_hospitals_say_is_theirs_is_refused(group: Group) -> None:
+    copied = Member.signed("b", identity("b"), group.members[0].agreement, group.study.digest(), RUN)
+    with pytest.raises(MessageError, match="names a hospital or a key twice"):
+        group.upload("c", cohort=write_members([group.members[0], copied, *group.members[2:]]))
 
 
 def test_a_cohort_with_another_key_of_ours_is_refused(group: Group) -> None:
@@ -476,6 +483,15 @@ def _signed(group: Group, masked: Masked, dealt):  # type: ignore[no-untyped-def
     from wardround_common.secagg.exchange import Head, Upload
 
     return Upload(masked, dealt, Head.signed(identity("b"), group.terms(), 1, masked, dealt))
+
+
+def test_signatures_that_were_checked_under_one_list_are_none_under_another(group: Group) -> None:
+    """Hospitals of one process check the same signatures once."""
+    terms = group.terms()
+    signatures = {place: sign_survivors(identity(name), b"one list") for place, name in enumerate(group.names)}
+    check_confirmations(terms, group.roster, signatures, b"one list")
+    with pytest.raises(MessageError, match="a signature of the survivors is not valid"):
+        check_confirmations(terms, group.roster, signatures, b"another list")
 
 
 def test_a_hospital_that_dropped_out_confirms_no_list_of_the_others(group: Group) -> None:

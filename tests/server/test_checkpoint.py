@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import errno
+import hashlib
 from dataclasses import replace
 from pathlib import Path
 
@@ -10,6 +11,7 @@ import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from safetensors.numpy import save
 
 from examples import study
 from wardround_common import storage
@@ -76,6 +78,14 @@ def test_a_flipped_or_missing_byte_is_found(tmp_path_factory: pytest.TempPathFac
     path.write_bytes(content)
     with pytest.raises(StorageError, match="damaged"):
         read_checkpoint(path, STUDY)
+
+
+def test_a_whole_checkpoint_with_other_numbers_is_another_versions_and_not_damaged(tmp_path: Path) -> None:
+    content = save({"parameters": np.zeros(8, np.float32)}, metadata={"format": "another", "study": STUDY.digest()})
+    (tmp_path / "c").write_bytes(content + hashlib.sha256(content).digest())
+    with pytest.raises(StorageError, match="written by another version") as refused:
+        read_checkpoint(tmp_path / "c", STUDY)
+    assert "Delete" not in str(refused.value)
 
 
 def test_a_checkpoint_of_another_study_is_refused(tmp_path: Path) -> None:

@@ -84,7 +84,7 @@ def read_checkpoint(path: Path, study: Study) -> State:
     """Read a checkpoint of the study.
 
     Raises:
-        StorageError: there is none, it is damaged, or it is of another study.
+        StorageError: there is none, it is damaged, or it is of another study or of another version.
     """
     try:
         stored = path.read_bytes()
@@ -100,11 +100,16 @@ def read_checkpoint(path: Path, study: Study) -> State:
     )
     if hashlib.sha256(content).digest() != checksum:
         raise damaged
+    unlike = StorageError(  # it is whole: its sums, say, have another length in this version
+        "the checkpoint was written by another version of Wardround, which keeps other numbers in it",
+        where=str(path),
+        do="Resume or export the run with the version that began it.",
+    )
     try:
         arrays = load(content)
         about = metadata_of(content)
         if about["format"] != FORMAT:
-            raise damaged
+            raise unlike
         if about["study"] != study.digest():
             raise StorageError(
                 "the checkpoint is of another study or seed: the study digest differs",
@@ -128,7 +133,7 @@ def read_checkpoint(path: Path, study: Study) -> State:
             said = read(arrays["kept_validation"], study.task) if "kept_validation" in arrays else None
             kept = Kept(tuple(facts["rounds"]), arrays["kept"], facts["value"], said)
     except (MessageError, SafetensorError, ValueError, KeyError, ValidationError):
-        raise damaged from None
+        raise unlike from None
     return State(layout, parameters, moments, history, validation, kept, fixed, classes)
 
 

@@ -187,7 +187,7 @@ def test_what_hospitals_report_as_storage_is_storage_and_not_training_that_diver
     with pytest.raises(RoundError) as failed:
         run_study(of, Memory(of, alter=alter), quiet)
     assert failed.value.exit_code == 7
-    assert "the disk is full at a; files cannot be written or read at c: 1 hospitals" in failed.value.what
+    assert "the disk is full at a; files cannot be written or read at c: 1 hospital is heard" in failed.value.what
     assert "learning rate" not in failed.value.do
 
 

@@ -21,6 +21,11 @@ def rounded(value: float, digits: int = 3) -> str:
     return said.removeprefix("-") if float(said) == 0 else said
 
 
+def between(low: float | None, high: float | None, digits: int = 3) -> str:
+    """Write an interval: "0.761 to >0.999"; empty if there is none."""
+    return "" if low is None or high is None else f"{rounded(low, digits)} to {rounded(high, digits)}"
+
+
 def percent(part: float, digits: int = 0) -> str:
     """Write a part of a whole in percent: 12%; ">99%" of what is just not all, "<1%" of what is just not nothing."""
     said = f"{part:.{digits}%}"

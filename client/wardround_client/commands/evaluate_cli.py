@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Literal
 import typer
 
 from wardround_client.commands.format_option import Formats
-from wardround_common.counting import rounded
+from wardround_common.counting import between, rounded
 from wardround_common.errors import StorageError
 from wardround_common.shell.command_options import (
     Allow,
@@ -134,9 +134,7 @@ def _show(model: Model, judged: JudgedHere, split: Part) -> None:
         if found.value is None:
             table.add_row(head, "none", found.reason)
             continue
-        ends = (found.low, found.high)
-        between = " to ".join(rounded(end) for end in ends if end is not None) or found.reason
-        table.add_row(head, rounded(found.value), between)
+        table.add_row(head, rounded(found.value), between(found.low, found.high) or found.reason)
     console.print(table)
     times = task_of(model.study.task).horizons(model.study.task)
     for time, figures in zip(times, site.horizons, strict=False):
@@ -199,8 +197,8 @@ def _show_fitted(model: Model, fitted: Recalibrated, file: Path) -> None:
 def _told(estimate: Estimate) -> str:
     if estimate.value is None:
         return estimate.reason
-    ends = [rounded(end) for end in (estimate.low, estimate.high) if end is not None]
-    return rounded(estimate.value) + (f" ({' to '.join(ends)})" if ends else "")
+    around = between(estimate.low, estimate.high)
+    return rounded(estimate.value) + (f" ({around})" if around else "")
 
 
 def tables_by_group(study: Study, site: SiteMetrics, width: int) -> list[object]:
@@ -261,8 +259,8 @@ def _withheld(model: Model, judged: JudgedHere) -> object:
             "none" if each is None else form.format(each)
             for each, form in ((one.value, "{:.3f}"), (one.gain, "{:+.3f}"))
         )
-        between = "" if one.low is None or one.high is None else f"{one.low:+.3f} to {one.high:+.3f}"
-        table.add_row(one.name, f"{one.records - one.known:,} of {one.records:,}", value, gain, between)
+        around = "" if one.low is None or one.high is None else f"{one.low:+.3f} to {one.high:+.3f}"
+        table.add_row(one.name, f"{one.records - one.known:,} of {one.records:,}", value, gain, around)
     return table
 
 

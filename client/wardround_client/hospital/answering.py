@@ -139,7 +139,7 @@ class Hospital:
             return Prepared(request.study, self.built.layout, self.built.first_parameters, vector, fixed=fixed)
         if request.run is None:
             raise MessageError("the study's sums are secure, and the coordinator named no run")
-        if self.account is not None and self.account.was_charged() and not self.desk.takes_part:
+        if not self.desk.takes_part and self.account is not None and self.account.was_charged():
             raise PrivacyError(
                 "this hospital trained in the study, and what it kept of its secure sums is gone: it could answer a "
                 "round again, and the difference of two sums may be its own update",

@@ -245,17 +245,17 @@ class Desk:
 
     def _kept_upload(self, terms: Terms) -> Upload:
         stored = self._read(f"{terms.what}.upload")
+        if stored is not None and stored[0] == terms.digest:
+            _, dtype, update, counts, envelope = stored
+            masked = Masked(np.frombuffer(update, np.dtype(dtype.decode())), np.frombuffer(counts, "<u8"))
+            return Upload.read(masked, envelope, terms.graph.circle)
         if stored and stored[0] in [earlier.digest for earlier in terms.in_earlier_forms()]:
             raise OutdatedError(
                 f"round {terms.round} was answered here before an upgrade, when secure sums had another form",
                 do="Nothing is damaged, and there is nothing to do here: this hospital takes part in the next round. "
                 "If the coordinator stops at this one, whoever runs the study skips it with --give-up.",
             )
-        if stored is None or stored[0] != terms.digest:
-            raise self._damaged(f"{terms.what}.upload")
-        _, dtype, update, counts, envelope = stored
-        masked = Masked(np.frombuffer(update, np.dtype(dtype.decode())), np.frombuffer(counts, "<u8"))
-        return Upload.read(masked, envelope, terms.graph.circle)
+        raise self._damaged(f"{terms.what}.upload")
 
     def _terms(self, what: What) -> Terms | None:
         stored = self._read(f"{what}.terms")

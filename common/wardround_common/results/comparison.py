@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from wardround_common.arguments import checked
-from wardround_common.counting import rounded
+from wardround_common.counting import between, rounded
 from wardround_common.errors import CHECK_FILE, StorageError, StudyError
 from wardround_common.metrics.shapes import Estimate
 from wardround_common.results.frames import frame
@@ -258,8 +258,8 @@ def _notes(runs: Sequence[tuple[str, Results]]) -> Iterator[str]:
 def _figure(of: Estimate | None) -> str:
     if of is None or of.value is None:
         return "none"
-    between = f" ({rounded(of.low)} to {rounded(of.high)})" if of.low is not None and of.high is not None else ""
-    return f"{rounded(of.value)}{between}"
+    around = between(of.low, of.high)
+    return rounded(of.value) + (f" ({around})" if around else "")
 
 
 def _time(seconds: float) -> str:

@@ -13,6 +13,7 @@ from wardround_server.report.alarms import alarms
 from wardround_server.report.tables.course import kept
 from wardround_server.report.tables.maps import said_of_maps
 from wardround_server.report.tables.quality import (
+    at_hospitals,
     counted,
     fell_where_left_out,
     mean_over_hospitals,
@@ -123,9 +124,7 @@ def key_numbers(results: Results) -> list[KeyNumber]:
 
 def _of_hospitals(results: Results) -> str:
     """Say of how many hospitals a mean is, where that is not all that trained."""
-    sites, every = results.evaluation.get(FEDERATED, {}), len(results.trainers)
-    whose = [name for name in counted(results, results.trainers) if name in sites]
-    having = sum(sites[name].value(results.headline.name) is not None for name in whose)
+    having, every = len(at_hospitals(results, FEDERATED)), len(results.trainers)
     return "hospitals" if having == every else f"{having} of {count(every, 'hospital')}"
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from wardround_common.counting import rounded
+from wardround_common.counting import between, rounded
 from wardround_common.metrics import Estimate
 from wardround_common.study.file import Study
 from wardround_common.tasks.registry import task_of
@@ -38,9 +38,7 @@ def small(value: float) -> str:
 
 def interval(estimate: Estimate, digits: int = 2) -> str:
     """Write the 95 % interval; empty if there is none."""
-    if estimate.low is None or estimate.high is None:
-        return ""
-    return f"{rounded(estimate.low, digits)} to {rounded(estimate.high, digits)}"
+    return between(estimate.low, estimate.high, digits)
 
 
 def with_interval(value: str, around: str) -> str:

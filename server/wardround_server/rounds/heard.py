@@ -10,6 +10,7 @@ from typing import Any, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
+from wardround_common.counting import count
 from wardround_common.errors import FullDiskError, MessageError, RoundError, RoundStorageError, StorageError
 from wardround_common.messages.parameters import Vector
 from wardround_common.messages.rounds import Split
@@ -139,8 +140,9 @@ def enough(study: Study, what: str, here: Sequence[str], absent: Sequence[Absenc
     if len(here) >= least:
         return
     missing = ", ".join(f"{absence.hospital} ({absence.kind})" for absence in absent) or "none was there to ask"
-    count = f"{len(here)} hospital is" if len(here) == 1 else f"{len(here)} hospitals are"
-    what = f"{count} {what} where the study needs {least}; missing: {missing}"
+    what = (
+        f"{count(len(here), 'hospital is', 'hospitals are')} {what} where the study needs {least}; missing: {missing}"
+    )
     full = [absence.hospital for absence in absent if absence.kind == FullDiskError.kind]
     unwritten = [absence.hospital for absence in absent if absence.kind == StorageError.kind]
     if (full or unwritten) and len(here) + len(full) + len(unwritten) >= least:

@@ -38,7 +38,7 @@ def mean_over_hospitals(results: Results, model: str) -> float | None:
 
     Hospitals of :func:`too_few` do not count, nor those at which it is not defined; :func:`said_of_means` names them.
     """
-    values = _at_hospitals(results, model)
+    values = at_hospitals(results, model)
     return sum(values) / len(values) if values else None
 
 
@@ -215,7 +215,7 @@ def comparison(results: Results) -> Table | None:
     shown, task, first = _few(results, models(results)), task_of(results.study.task), results.headline
     outside = any(mean_where_not_trained(results, model) is not None for model in shown)
     for model in shown:
-        values = _at_hospitals(results, model)
+        values = at_hospitals(results, model)
         whole = results.evaluation[model].get(ALL)
         rows.append(
             [
@@ -298,7 +298,7 @@ def left_out(results: Results) -> Table | None:
     first = results.headline
     rows: list[list[Cell | str]] = []
     there: list[tuple[float, float]] = []
-    lacking: list[str] = []
+    lacking, means = [], counted(results, results.trainers)
     for hospital in results.hospitals:
         by_model = [
             results.evaluation.get(model, {}).get(hospital.name)
@@ -307,7 +307,7 @@ def left_out(results: Results) -> Table | None:
         if by_model[0] is not None:
             rows.append([Cell(hospital.name, strong=True), *(_estimate(site, first.name) for site in by_model)])
             pair = by_model[0].value(first.name), by_model[1].value(first.name) if by_model[1] else None
-            if hospital.name in counted(results, results.trainers) and pair[0] is not None and pair[1] is not None:
+            if hospital.name in means and pair[0] is not None and pair[1] is not None:
                 there.append((pair[0], pair[1]))
             else:
                 lacking.append(hospital.name)
@@ -424,7 +424,7 @@ def cross_site(results: Results) -> Table | None:
     rows_of = models(results)
     if len(rows_of) < 2 or len(names) > WIDEST:
         return None
-    every, first = [v for model in rows_of for v in _at_hospitals(results, model)], results.headline
+    every, first = [v for model in rows_of for v in at_hospitals(results, model)], results.headline
     if not every:
         return None
     low, high = sorted((min(every), max(every)), key=first.goodness)  # from the worst to the best
@@ -609,7 +609,8 @@ def _missing(rows: Sequence[Sequence[Cell | str]]) -> str:
     )
 
 
-def _at_hospitals(results: Results, model: str) -> list[float]:
+def at_hospitals(results: Results, model: str) -> list[float]:
+    """Return the values of the headline of which :func:`mean_over_hospitals` is the mean."""
     return _values(results, model, counted(results, results.trainers))
 
 

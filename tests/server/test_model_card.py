@@ -115,7 +115,7 @@ def test_numbers_of_few_patients_are_hidden_with_those_from_which_they_follow(re
     first, second, *_, last = table.splitlines()[2:]
     assert first.endswith("| 47 | 47 | – | – |")
     assert second.endswith(f"| {FEW} | {FEW} | – | – |")
-    assert re.search(r"All together \| – \| – \| 396 \| 246 \|$", last)  # of two that are hidden neither follows
+    assert "All together" not in last  # no column is shown whole: the sum of what is hidden can tell it
     table = data(with_training(results, (40, 7)))
     assert table is not None
     assert re.search(r"All together \| [\d,]+ \| [\d,]+ \| – \| – \|$", table)
@@ -189,6 +189,9 @@ def test_of_how_few_of_a_class_a_figure_is_follows_from_no_fraction_and_no_inter
         return
     table = overall(few)
     assert table is not None
+    calibrated = make_card(few, None, {}).model_copy(update={"temperature": 1.5})
+    said = markdown(few, calibrated, CardWords(), [ONNX], None)
+    assert re.search(r"Brier score on all test patients: 0\.\d\d\.", said)  # no longer than in the table
     (line,) = [one for one in table.splitlines() if one.startswith("| Sensitivity")]
     assert re.match(r"\| Sensitivity[^|]* \| 0\.86 \|", line)
     assert " to " not in table
@@ -272,9 +275,11 @@ def test_a_word_that_no_card_has_and_a_file_that_is_not_there_are_named(tmp_path
 def test_subgroups_stand_in_the_card_and_a_small_one_follows_from_no_number_beside_it(results: Results) -> None:
     whole = results.evaluation[FEDERATED][ALL]
 
-    def rows(women: int) -> list[str]:
+    def rows(women: int, fewest: int = 10) -> list[str]:
         cells = tuple(
-            SubgroupFigures(value=value, patients=patients, images=patients, metrics=whole.metrics, enough=True)
+            SubgroupFigures(
+                value=value, patients=patients, images=patients, metrics=whole.metrics, enough=True, fewest=fewest
+            )
             for value, patients in (("M", 120), ("F", women))
         )
         sexes = Subgrouping(name="sex", patients=120 + women, smallest=5, cells=cells)
@@ -289,6 +294,7 @@ def test_subgroups_stand_in_the_card_and_a_small_one_follows_from_no_number_besi
     men, women = rows(7)  # all 127 are in model.json
     assert men.startswith(f"| sex: M | – | {figures}")
     assert women == f"| sex: F | {FEW} | – | – | – | – |"
+    assert " to " not in "".join(rows(120, fewest=6))  # 5 of 6 found, 0.50 to 1.00, is of nobody but six
 
 
 def test_a_subgroup_that_holds_all_patients_is_not_the_worst_of_several(results: Results) -> None:

@@ -51,6 +51,12 @@ class SiteMetrics(Record):
         """Whether there are enough test patients on either side of some group for a figure to say something."""
         return not self.by_group or any(group.enough for group in self.by_group)
 
+    @property
+    def fewest(self) -> int | None:
+        """The fewest records on one side of a group (class) where there are any; None where none is known."""
+        sides = (side for group in self.by_group for side in (group.records, group.rest or 0) if side)
+        return min(sides, default=None)
+
     @model_validator(mode="after")
     def _confusion_is_square(self) -> Self:
         if any(len(row) != len(self.confusion) for row in self.confusion):
@@ -71,6 +77,8 @@ class SubgroupFigures(Record):
     images: Annotated[int, Field(ge=1)]
     enough: bool
     """Whether there are enough records on either side of some group (class) for a figure to say something."""
+    fewest: Count | None = None
+    """As of a site; None also in results of versions that did not count it."""
     metrics: dict[Name, Estimate]
 
 

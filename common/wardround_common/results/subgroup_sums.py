@@ -180,7 +180,12 @@ def judge(
             site = evaluate(study.task, sums, point, resamples=resamples, rng=rng, detail=False)
             figures.append(
                 SubgroupFigures(
-                    value=name, patients=patients, images=site.images, enough=site.enough, metrics=site.metrics
+                    value=name,
+                    patients=patients,
+                    images=site.images,
+                    enough=site.enough,
+                    fewest=site.fewest,
+                    metrics=site.metrics,
                 )
             )
         found.append(

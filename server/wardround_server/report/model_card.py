@@ -184,8 +184,8 @@ def data(results: Results) -> Raw | None:
     """Show each hospital's training data; None where the coordinator knows none of it.
 
     The images of each class are shown only where none of a hospital's numbers is small: with the sum the small one
-    could be found. The last row is the sum, if no one hospital's small number follows from it; of the classes it has
-    all sums or none, since with all images one would follow from the others.
+    could be found. The last row is the sum of the columns in which every hospital's number is shown, and so tells
+    nothing that these do not: of hidden numbers even a sum of several can leave one value only.
     """
     known = [one for one in results.hospitals if one.train is not None and results.study.trains(one.name)]
     if not known:
@@ -199,10 +199,9 @@ def data(results: Results) -> Raw | None:
         rows.append([one.name, *shown, *("–" if few or small else f"{each:,}" for each in classes)])
     if len(known) > 1:
         columns = zip(zip(*every, strict=True), [*zip(*rows, strict=True)][1:], strict=True)
-        whole, *sums = (_sum_of(values, shown) for values, shown in columns)
-        of_all, of_classes = sums[0], sums[1:]
-        hidden = any(each in ("–", FEW) for each in of_classes)
-        rows.append(["All together", whole, of_all, *("–" if hidden else each for each in of_classes)])
+        whole = [_sum_of(values, cells) for values, cells in columns]
+        if set(whole) != {"–"}:
+            rows.append(["All together", *whole])
     heads = ["Hospital", "Training patients", records(results.study).capitalize(), *(f"“{word}”" for word in words)]
     if results.study.data.record == "patient":  # each is one record: the same number twice
         heads, rows = heads[:2] + heads[3:], [row[:2] + row[3:] for row in rows]
@@ -210,10 +209,8 @@ def data(results: Results) -> Raw | None:
 
 
 def _sum_of(values: Sequence[int], shown: Sequence[str]) -> str:
-    """Write the sum of a column, unless the number of one hospital, or a small one of several, follows from it."""
-    hidden = [value for value, cell in zip(values, shown, strict=True) if cell in ("–", FEW)]
-    follows = len(hidden) == 1 or 0 < sum(hidden) < SMALLEST
-    return "–" if follows else suppressed(sum(values))
+    """Write the sum of a column of which every number is shown."""
+    return "–" if {"–", FEW} & set(shown) else f"{sum(values):,}"
 
 
 def _counts(one: HospitalRecord) -> list[int]:
@@ -271,7 +268,7 @@ def _few(site: SiteMetrics) -> bool:
 
 def few_of_a_class(site: SiteMetrics) -> bool:
     """Tell whether a fraction of one class's records, with its interval, would tell a small number of them."""
-    return any(0 < side < SMALLEST for group in site.by_group for side in (group.records, group.rest or 0))
+    return site.fewest is not None and site.fewest < SMALLEST
 
 
 OF_DECIDED = ("ppv", "npv", "precision")
@@ -354,7 +351,8 @@ def subgroups(results: Results) -> Raw | None:
                 rows.append([label, FEW, *("–" for _ in names)])
             else:
                 each = [cell.metrics[name] for name in names]
-                figures = (_shown(one, DIGITS, interval_too=cell.enough and one.reason != INDEPENDENT) for one in each)
+                many = cell.fewest is not None and cell.fewest >= SMALLEST
+                figures = (_shown(one, DIGITS, interval_too=many and one.reason != INDEPENDENT) for one in each)
                 shown = "–" if small else f"{cell.patients:,}"
                 rows.append([label + ("" if cell.enough else FEW_SIDES), shown, *figures])
     return table(["", "Test patients", *(task.metric(name).label for name in names)], rows) if rows else None
@@ -401,7 +399,7 @@ def calibration(results: Results, card: Card) -> list[str]:
     ]
     found = [] if whole is None or _few(whole) else [name for name in UNMOVED if name in whole.metrics]
     if whole is not None:
-        said += [f"{labels[name]} on all test patients: {number(whole.value(name))}." for name in found]
+        said += [f"{labels[name]} on all test patients: {number(whole.value(name), _digits(whole))}." for name in found]
     return said if found else [said[0].partition(";")[0] + "."]
 
 

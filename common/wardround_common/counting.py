@@ -34,6 +34,26 @@ def percent(part: float, digits: int = 0) -> str:
     return said
 
 
+def chance(probability: float, figures: int = 3) -> str:
+    """Write a probability, or the point at which it is decided on, so that it can be told from 0 and from 1.
+
+    It has so many decimals, and below 1 % or above 99 % as many figures of its distance from the end: 0.250, 0.00312,
+    0.999872, 1.2e-07.
+    """
+    if 0 < probability < 1e-4:
+        return f"{probability:.{figures}g}"
+    return f"{probability:.{_decimals(probability, figures)}f}"
+
+
 def kept(probability: float, digits: int = 6) -> float:
-    """Return a probability as it is written down: to so many decimals, and a small one to four figures, not as 0."""
-    return round(probability, digits) if probability >= 0.001 else float(f"{probability:.4g}")
+    """Return a probability as it is written down: to so many decimals, and near 0 or 1 to four figures of its distance
+    from there.
+    """
+    return round(probability, max(digits, _decimals(probability, 4)))
+
+
+def _decimals(probability: float, figures: int) -> int:
+    near = min(probability, 1 - probability)
+    if near <= 0:
+        return figures
+    return max(figures, figures - 1 - int(f"{near:.{figures - 1}e}".split("e")[1]))

@@ -8,6 +8,7 @@ from wardround_client.prediction.capture import Picture, captures_of
 from wardround_client.prediction.pictures import GREY, WHITE, Line, made_by, square, with_lines
 from wardround_client.prediction.sources import content_of, sources_of
 from wardround_client.tasks.contract import kind_of, probability_of
+from wardround_common.counting import chance
 from wardround_common.results.model_folder import Card
 
 
@@ -29,7 +30,7 @@ def _lines(one: Explained, card: Card) -> list[Line]:
     if "explained" in facts:
         word = facts["explained"]
         kind = f"{kind_of(answer)}probability"
-        first = f"Orange speaks for {word}, blue against it ({kind} {probability_of(answer, word):.2f})"
+        first = f"Orange speaks for {word}, blue against it ({kind} {chance(probability_of(answer, word), 2)})"
     else:
         first = (
             f"Orange: where the model is undecided ({facts['undecided_ml']:.1f} mL); slice {facts['undecided_slice']}"

@@ -21,6 +21,7 @@ from wardround_client.explanation.summary import Summary, lesion_words
 from wardround_client.maps import sanity
 from wardround_client.preparation.outline_page import evenly
 from wardround_client.tasks.contract import kind_of, probability_of
+from wardround_common.counting import chance
 from wardround_common.errors import StorageError
 from wardround_common.pages.documents import documents
 
@@ -92,7 +93,7 @@ def _picture(number: int, line: Mapping[str, Any], folder: Path) -> Picture:
 def _answer(line: Mapping[str, Any]) -> str:
     word = line["explained"]
     decided = line.get("class") or ("present" if line["findings"][word]["present"] else "absent")
-    return f"{kind_of(line)}probability of {word} {probability_of(line, word):.2f}, decided: {decided}"
+    return f"{kind_of(line)}probability of {word} {chance(probability_of(line, word), 2)}, decided: {decided}"
 
 
 def _words(line: Mapping[str, Any]) -> list[str]:

@@ -27,6 +27,7 @@ from wardround_client.prediction.pictures import (
     with_lines,
 )
 from wardround_client.prediction.predicting import Done
+from wardround_common.counting import chance
 from wardround_common.results.model_folder import Card
 
 MOST_LINES = 8
@@ -79,7 +80,7 @@ def _boxed(
         draw.rectangle(edges, outline=colour, width=2)
         if number < MOST_LINES:
             size = f", {box['width_mm']:.1f} x {box['height_mm']:.1f} mm" if "width_mm" in box else ""
-            lines.append((f"{box['class']}: confidence {box['confidence']:.2f}{size}", colour))
+            lines.append((f"{box['class']}: confidence {chance(box['confidence'], 2)}{size}", colour))
     if len(boxes) > MOST_LINES:
         lines.append((f"and {len(boxes) - MOST_LINES} less confident boxes here", GREY))
     return np.asarray(canvas), lines or [("no box", GREY)], pixel_mm

@@ -22,7 +22,7 @@ from wardround_client.preparation.outline_page import COLOURS
 from wardround_client.tasks.contract import numbers_of
 from wardround_client.tasks.outline_sizes import millilitres
 from wardround_client.volumes import Series
-from wardround_common.counting import rounded
+from wardround_common.counting import chance, rounded
 from wardround_common.results.model_folder import Card
 
 LEAST_SIDE, MOST_SIDE = 512, 1024
@@ -109,10 +109,11 @@ def lines_of(facts: Mapping[str, Any]) -> list[Line]:
     finding, numbers = numbers_of(facts)
     decided = [", present" if one["present"] else ", absent" for one in facts.get("findings", {}).values()]
     lines: list[Line] = [(finding, colour_of(0))]
+    written = rounded if "measurement" in facts else chance
     for (name, number), what in zip(numbers.items(), decided or [""] * len(numbers), strict=True):
-        lines.append((f"    {name}: {rounded(number)}{what}", WHITE))
+        lines.append((f"    {name}: {written(number)}{what}", WHITE))
     if facts.get("operating_point") is not None:
-        lines.append((f"    decided at {facts['operating_point']:.3g}", WHITE))
+        lines.append((f"    decided at {chance(facts['operating_point'])}", WHITE))
     if weights := facts.get("weights"):
         lines.append(
             (f"    of {len(weights)} images together, of which this one weighs {max(weights.values()):.0%}", WHITE)

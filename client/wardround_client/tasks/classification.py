@@ -23,7 +23,7 @@ from wardround_client.tasks.contract import (
     kind_of,
 )
 from wardround_client.tasks.outline_measures import Places
-from wardround_common.counting import kept, rounded
+from wardround_common.counting import chance, kept
 from wardround_common.errors import ModelError
 from wardround_common.metrics.calibration import at_temperature
 from wardround_common.metrics.sums import ScoreSums
@@ -103,8 +103,8 @@ def _said(facts: Mapping[str, Any]) -> str:
     probabilities = facts["probabilities"]
     finding = word if point is None else list(probabilities)[1]
     kind = f"{kind_of(facts) or 'calibrated '}probability"
-    decided = "" if point is None else f", decided at {rounded(point, 2)} of it"
-    return f"{word} ({kind} of {finding} {rounded(probabilities[finding], 2)}{decided})"
+    decided = "" if point is None else f", decided at {chance(point, 2)} of it"
+    return f"{word} ({kind} of {finding} {chance(probabilities[finding], 2)}{decided})"
 
 
 TASK = LocalTask[Classification, ScoreSums](

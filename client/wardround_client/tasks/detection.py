@@ -35,6 +35,7 @@ from wardround_client.tasks.contract import (
 )
 from wardround_client.tasks.outline_measures import Places
 from wardround_client.volumes import Refused, Series
+from wardround_common.counting import chance, kept
 from wardround_common.errors import ModelError
 from wardround_common.metrics.boxes import BoxSums, edge_of
 from wardround_common.metrics.boxes import bins_of as bins
@@ -192,7 +193,7 @@ def _answer(section: Detection, outputs: torch.Tensor, asked: Asked, case: Case,
             if top < bottom and left < right:  # beside the image, which the network sees with a margin, there is none
                 facts = {
                     "class": section.classes[of_class],
-                    "confidence": round(float(1 / (1 + np.exp(-np.float64(log_odds)))), DIGITS),
+                    "confidence": kept(float(1 / (1 + np.exp(-np.float64(log_odds)))), DIGITS),
                     **{
                         name: round(at, PIXEL_DIGITS)
                         for name, at in zip(_EDGES, (left, top, right, bottom), strict=True)
@@ -200,7 +201,7 @@ def _answer(section: Detection, outputs: torch.Tensor, asked: Asked, case: Case,
                 }
                 told.append(facts | _in_mm((top, left, bottom, right), number, series, asked.spacing_mm))
     told.sort(key=lambda facts: -float(facts["confidence"]))
-    return Answer({"boxes": told, "operating_point": None if point is None else round(point, DIGITS)})
+    return Answer({"boxes": told, "operating_point": None if point is None else kept(point, DIGITS)})
 
 
 _EDGES = ("x0", "y0", "x1", "y1")
@@ -242,7 +243,7 @@ def _said(facts: Mapping[str, Any]) -> str:
     first = boxes[0]
     where = f"{first['x0']:g}, {first['y0']:g} to {first['x1']:g}, {first['y1']:g}"
     where += f" of slice {first['slice']}" if "slice" in first else ""
-    most = f"{first['class']} at {where} (confidence {first['confidence']:.2f})"
+    most = f"{first['class']} at {where} (confidence {chance(first['confidence'], 2)})"
     return most if len(boxes) == 1 else f"{len(boxes)} boxes, the most confident: {most}"
 
 

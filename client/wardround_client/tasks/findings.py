@@ -28,7 +28,7 @@ from wardround_client.tasks.contract import (
     kind_of,
 )
 from wardround_client.tasks.outline_measures import Places
-from wardround_common.counting import kept
+from wardround_common.counting import chance, kept
 from wardround_common.errors import LabelError, ModelError
 from wardround_common.metrics.calibration import log_odds
 from wardround_common.metrics.findings import ABSENT, EVEN, PRESENT, UNKNOWN, FindingSums
@@ -161,7 +161,8 @@ def _said(facts: Mapping[str, Any]) -> str:
         facts["findings"].items(), key=lambda pair: (not pair[1]["present"], -float(pair[1]["probability"]))
     )
     parts = [
-        f"{word} {one['probability']:.2f} ({'present' if one['present'] else 'absent'})" for word, one in present_first
+        f"{word} {chance(one['probability'], 2)} ({'present' if one['present'] else 'absent'})"
+        for word, one in present_first
     ]
     return f"{kind_of(facts) or 'calibrated '}probability of {', '.join(parts)}"
 

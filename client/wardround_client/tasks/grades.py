@@ -28,6 +28,7 @@ from wardround_client.tasks.contract import (
     Outputs,
 )
 from wardround_client.tasks.outline_measures import Places
+from wardround_common.counting import chance, kept
 from wardround_common.errors import ModelError
 from wardround_common.metrics.grades import GradeSums
 from wardround_common.study.file import Training
@@ -79,7 +80,7 @@ def _answer(section: Grades, outputs: torch.Tensor, asked: Asked, case: Case, ch
     return Answer(
         {
             "class": section.classes[int(decided(outputs)[0])],
-            "probabilities": {word: round(float(p), DIGITS) for word, p in zip(section.classes, each, strict=True)},
+            "probabilities": {word: kept(float(p), DIGITS) for word, p in zip(section.classes, each, strict=True)},
             "calibrated": False,
         }
     )
@@ -91,7 +92,7 @@ def _rows(facts: Mapping[str, Any]) -> list[dict[str, Any]]:
 
 
 def _said(facts: Mapping[str, Any]) -> str:
-    told = ", ".join(f"{word} {p:.2f}" for word, p in facts["probabilities"].items())
+    told = ", ".join(f"{word} {chance(p, 2)}" for word, p in facts["probabilities"].items())
     return f"{facts['class']} (uncalibrated probabilities: {told})"
 
 

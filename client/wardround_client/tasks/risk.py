@@ -35,6 +35,7 @@ from wardround_client.tasks.contract import (
     Targets,
 )
 from wardround_client.tasks.outline_measures import Places
+from wardround_common.counting import chance, kept
 from wardround_common.errors import LabelError, ModelError
 from wardround_common.metrics.survival import RiskSums
 from wardround_common.study.file import Data, Study, Training
@@ -152,7 +153,7 @@ def _answer(section: Risk, outputs: torch.Tensor, asked: Asked, case: Case, chos
     risks = risks_of(outputs)[0]
     if not np.isfinite(risks).all():
         raise ModelError("the model's risks are not finite", do="Its training diverged: do not use it.")
-    told = {section.by(time): round(float(one), DIGITS) for time, one in enumerate(risks)}
+    told = {section.by(time): kept(float(one), DIGITS) for time, one in enumerate(risks)}
     return Answer({"risk": told, "calibrated": False})
 
 
@@ -161,7 +162,7 @@ def _rows(facts: Mapping[str, Any]) -> list[dict[str, Any]]:
 
 
 def _said(facts: Mapping[str, Any]) -> str:
-    told = ", ".join(f"{one:.2f} by {by}" for by, one in facts["risk"].items())
+    told = ", ".join(f"{chance(one, 2)} by {by}" for by, one in facts["risk"].items())
     return f"uncalibrated risk {told}"
 
 

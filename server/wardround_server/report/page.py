@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from wardround_common.counting import chance
 from wardround_common.results import FEDERATED, Results
 from wardround_common.tasks.registry import task_of
 from wardround_server.report.figures import course as course_figures
@@ -123,17 +124,17 @@ def _operating_point(results: Results) -> str:
     classes = results.study.groups
     task, sensitivity = task_of(results.study.task), results.study.evaluation.sensitivity
     if task.dense:
-        if None in thresholds or len(thresholds) != 1:
+        if len(thresholds) != 1 or not isinstance(point := thresholds.pop(), float):
             return ""
         return (
-            f"From a confidence of {thresholds.pop():.3g} on, chosen on the validation patients for "
+            f"From a confidence of {chance(point)} on, chosen on the validation patients for "
             f"{task.said_of_point(results.study.task, sensitivity)}."
         )
     rows = "Rows are what is true, columns what the federated model decides; percentages are of the row."
     if len(classes) == 2 and len(thresholds) == 1 and isinstance(threshold := thresholds.pop(), float):
         return (
-            f"It decides for “{classes[1]}” from a probability of {threshold:.3g}: the highest threshold that reaches "
-            f"a sensitivity of {results.study.evaluation.sensitivity:g} on the validation patients."
+            f"It decides for “{classes[1]}” from a probability of {chance(threshold)}: the highest threshold that "
+            f"reaches a sensitivity of {results.study.evaluation.sensitivity:g} on the validation patients."
             f"{quality.said_of_scale(results)} {rows}"
         )
     if task_of(results.study.task).numeric:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 
-from wardround_common.counting import percent
+from wardround_common.counting import chance, percent
 from wardround_common.metrics import Estimate
 from wardround_common.metrics.recalibration import FEW_PATIENTS, LEAST_PATIENTS
 from wardround_common.metrics.shapes import LEAST_RECORDS
@@ -148,7 +148,7 @@ def by_group(results: Results) -> Table | None:
                     Cell(f"{group.records:,}", quiet=few),
                     Cell(f"{group.found:,}", quiet="none" if alarm else "", strong=bool(alarm)),
                     *(number(group.figures[name]) for name in names),
-                    *([NOTHING if points[at] is None else f"{points[at]:.3g}"] if points else []),
+                    *([_written(points[at])] if points else []),
                 ]
             )
     if not rows:
@@ -395,8 +395,11 @@ def decisions_outside(results: Results) -> Table | None:
 
 
 def _threshold(site: SiteMetrics | None) -> str:
-    at = site.threshold if site else None
-    return NOTHING if at is None or isinstance(at, tuple) else f"{at:.3g}"
+    return _written(site.threshold if site else None)
+
+
+def _written(threshold: float | tuple[float | None, ...] | None) -> str:
+    return chance(threshold) if isinstance(threshold, float) else NOTHING
 
 
 def fell_where_left_out(results: Results) -> list[tuple[str, str, float, float]]:

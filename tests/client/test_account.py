@@ -24,7 +24,7 @@ from wardround_client.preparation.dataset import Dataset
 from wardround_client.spending.account import Account, approve, ask
 from wardround_client.spending.ledger.entries import Event
 from wardround_client.spending.policy import Policy
-from wardround_client.spending.policy_check import check_spending
+from wardround_client.spending.policy_check import check_kind, check_spending
 from wardround_client.training.bookkeeping import BookKeeping
 from wardround_common.errors import ApprovalError, DeviceError, MessageError, PolicyError, PrivacyError, StorageError
 from wardround_common.messages.rounds import Parts, PrepareRequest, TrainRequest, Update
@@ -355,6 +355,16 @@ def test_the_policys_delta_counts_and_not_the_studys(tmp_path: Path) -> None:
 )
 def test_what_the_policy_requires_is_named(tmp_path: Path, of: Study, changes: dict[str, Any], says: str) -> None:
     assert says in needs(tmp_path, of, delta=1e-3, **changes)
+
+
+def test_a_policy_that_counts_at_a_delta_of_one_in_its_patients_is_refused(tmp_path: Path) -> None:
+    """A cap at such a delta would permit publishing a patient outright, whatever the study's own delta is."""
+    rules = policy(delta=1e-2)
+    check_kind(rules, STUDY, 99)
+    with pytest.raises(PolicyError, match=r"counts epsilon at delta 0\.01, which protects nobody among 100 patients"):
+        check_kind(rules, STUDY, 100)
+    check_kind(rules, STUDY, 100, trains=False)  # nobody spends anything there
+    check_kind(policy(delta=1e-2, require_dp=False), study(), 100)  # nor does any cap count a study without noise
 
 
 def test_a_cap_says_which_study_reserves_how_much_and_how_to_free_it(tmp_path: Path) -> None:

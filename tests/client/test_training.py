@@ -24,6 +24,7 @@ from wardround_client.training.local_work import (
 )
 from wardround_client.training.threads import use_threads
 from wardround_common.errors import ModelError, PrivacyError
+from wardround_common.privacy.accounting import SampledGaussian, epsilon_of
 from wardround_common.privacy.noisy_sum import NoisySum
 from wardround_common.randomness import insecure_stream
 from wardround_common.study.file import DistributedDpSgd, Study
@@ -171,6 +172,13 @@ def test_the_whole_study_keeps_to_its_epsilon() -> None:
     assert 0 < plan.epsilon_after(1) < plan.epsilon_after(2)
 
 
+def test_what_was_added_up_before_the_first_round_is_part_of_the_epsilon_that_is_told() -> None:
+    before = SampledGaussian(4.0, 1.0, 1)
+    plan = PrivacyPlan(delta=1e-3, noise_multiplier=3.0, sampling_rate=0.5, steps_a_round=2, before=before)
+    assert plan.epsilon_after(0) == epsilon_of(before, 1e-3) > 0
+    assert plan.epsilon_after(2) == epsilon_of((before, SampledGaussian(3.0, 0.5, 4)), 1e-3)
+
+
 def test_under_dp_no_loss_leaves() -> None:
     of, data = study(privacy=DP), dataset().train
     assert work(of, data, 1, plan_privacy(of, data.patient_count)).mean_loss is None
@@ -179,6 +187,9 @@ def test_under_dp_no_loss_leaves() -> None:
 def test_a_delta_that_would_publish_a_patient_is_refused() -> None:
     with pytest.raises(PrivacyError, match="does not protect anybody among 2000"):
         plan_privacy(study(privacy=DP), patients=2000)
+    with pytest.raises(PrivacyError, match="does not protect anybody among 1000"):
+        plan_privacy(study(privacy=DP), patients=1000)
+    assert plan_privacy(study(privacy=DP), patients=999) is not None
 
 
 @pytest.mark.parametrize("privacy", [None, DP | {"images_per_patient": 3}], ids=["plain", "private"])

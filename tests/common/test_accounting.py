@@ -8,9 +8,11 @@ import time
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from numpy.typing import NDArray
 
 from wardround_common.errors import PrivacyError
 from wardround_common.privacy.accounting import SampledGaussian, epsilon_of, noise_multiplier_for
@@ -40,6 +42,51 @@ def gaussian_epsilon(mu: float, delta: float) -> float:
 def test_without_sampling_epsilon_is_the_closed_form_and_never_below_it(noise: float, steps: int, delta: float) -> None:
     exact = gaussian_epsilon(math.sqrt(steps) / noise, delta)
     assert exact <= epsilon_of(SampledGaussian(noise, 1.0, steps), delta) <= 1.0005 * exact + 1e-5
+
+
+@pytest.mark.parametrize(("epsilon", "of_two", "beyond"), [(0.1, 0.213, 111), (1.0, 2.15, 16), (8.0, 19.1, 3.6)])
+def test_what_docs_say_of_a_person_counted_twice_and_of_odds_beyond_epsilon(
+    epsilon: float, of_two: float, beyond: float
+) -> None:
+    """docs/privacy.md, sections 1 and 2: neither is twice epsilon at the same delta, nor a chance of delta."""
+    delta = 1e-5
+    low, high = 1e-3, 10.0  # how far one patient moves a sum, in standard deviations of its noise
+    for _ in range(60):
+        mu = (low + high) / 2
+        low, high = (mu, high) if gaussian_epsilon(mu, delta) < epsilon else (low, mu)
+    assert epsilon_of(SampledGaussian(1 / mu, 1.0, 1), delta) == pytest.approx(epsilon, rel=1e-3)
+    assert epsilon_of(SampledGaussian(1 / (2 * mu), 1.0, 1), delta) == pytest.approx(of_two, rel=5e-3)
+    assert gaussian_epsilon(2 * mu, (1 + math.exp(epsilon)) * delta) <= 2 * epsilon < of_two
+
+    def chance_beyond(loss: float) -> float:
+        return 0.5 * math.erfc((loss / mu - mu / 2) / math.sqrt(2))
+
+    assert chance_beyond(epsilon) / delta == pytest.approx(beyond, rel=0.02)
+    for more in (0.01, 0.1, 1.0):
+        assert chance_beyond(epsilon + more) <= delta / -math.expm1(-more)
+
+
+@pytest.mark.parametrize("rate", [0.05, 0.5])
+def test_two_patients_of_one_person_are_within_the_bound_of_a_group_and_beyond_twice_epsilon_at_delta(
+    rate: float,
+) -> None:
+    """One sampled sum, by its densities on a grid: each of the two is drawn by itself."""
+    noise, delta = 0.8, 1e-5
+    epsilon = epsilon_of(SampledGaussian(noise, rate, 1), delta)
+    place = np.linspace(-12, 14, 400_001)
+
+    def density(drawn: int) -> NDArray[np.float64]:
+        found: NDArray[np.float64] = np.exp(-((place - drawn) ** 2) / (2 * noise**2)) / (noise * math.sqrt(2 * math.pi))
+        return found
+
+    without, chances = density(0), [(1 - rate) ** 2, 2 * rate * (1 - rate), rate**2]
+    both = sum(chance * density(drawn) for drawn, chance in enumerate(chances))
+    step = place[1] - place[0]
+    spent = max(
+        float(np.clip(one - math.exp(2 * epsilon) * other, 0, None).sum() * step)
+        for one, other in ((both, without), (without, both))
+    )
+    assert delta < spent <= (1 + math.exp(epsilon)) * delta
 
 
 def test_unlike_sums_without_sampling_have_a_closed_form_too() -> None:

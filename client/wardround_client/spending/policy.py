@@ -154,8 +154,9 @@ def policy_text() -> str:
 patient_epsilon = 10.0
 # In one study.
 study_epsilon = 8.0
-# The chance that the bound fails; well below one in the number of this hospital's patients. Both caps are counted at
-# this delta, whatever a study states: a study of epsilon 8 at delta 0.001 is more than 8 at 0.00001.
+# The chance that the bound fails; well below one in the number of this hospital's patients: at that and above no
+# private study is trained. Both caps are counted at this delta, whatever a study states: a study of epsilon 8 at delta
+# 0.001 is more than 8 at 0.00001.
 delta = 1e-5
 
 # What a study must do for this hospital's patients.

@@ -60,6 +60,11 @@ def check_kind(policy: Policy, study: Study, patients: int, *, trains: bool = Tr
     if patients < protection.smallest_cohort:
         use = "train on" if trains else "be tried on"
         reasons.append(f"it would {use} {patients} patients; needed: {protection.smallest_cohort}")
+    if trains and private and policy.budget.delta * patients >= 1:
+        reasons.append(
+            f"the policy counts epsilon at delta {policy.budget.delta:g}, which protects nobody among {patients} "
+            f"patients; needed: a delta in [budget] well below {1 / patients:.0e}"
+        )
     if reasons:
         raise PolicyError(
             "this hospital's policy does not allow the study:\n" + "\n".join(f"  · {reason}" for reason in reasons),

@@ -18,7 +18,7 @@ from trained import simulated
 from wardround_common.results import ALL, FEDERATED, POOLED, Results, alone_hospital
 from wardround_common.study.file import Study, read_study
 from wardround_simulation.places import Places, sites_in
-from wardround_simulation.run import Plan
+from wardround_simulation.run.plan import Plan
 
 STUDIES = Path(__file__).parent / "studies"
 SEEDS = (0, 1, 2)

@@ -29,7 +29,8 @@ from wardround_common.tasks import classification
 from wardround_server.rounds.exported_model import export_model
 from wardround_simulation.display import Display
 from wardround_simulation.federation import Site
-from wardround_simulation.run import Plan, simulate
+from wardround_simulation.run.plan import Plan
+from wardround_simulation.run.simulate import simulate
 from wardround_simulation.workers import InThisProcess
 
 STUDY = Path(__file__).parent / "studies" / "brain-mri.toml"

@@ -25,7 +25,8 @@ from measure import known, report
 from wardround_common.results import FEDERATED
 from wardround_common.study.file import Study, read_study
 from wardround_simulation.places import Places, sites_in
-from wardround_simulation.run import Plan, simulate
+from wardround_simulation.run.plan import Plan
+from wardround_simulation.run.simulate import simulate
 from wardround_simulation.workers import InThisProcess
 
 PLAIN = {"aggregation": {"min_hospitals": 3, "secure": False}}

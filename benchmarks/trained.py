@@ -19,7 +19,8 @@ from wardround_common.study.file import Study
 from wardround_simulation.display import Display
 from wardround_simulation.federation import Site, forget_hospitals
 from wardround_simulation.places import Places, sites_in
-from wardround_simulation.run import Plan, simulate
+from wardround_simulation.run.plan import Plan
+from wardround_simulation.run.simulate import simulate
 from wardround_simulation.sweep import finished_results
 from wardround_simulation.workers import start_workers
 

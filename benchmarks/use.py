@@ -47,7 +47,8 @@ from wardround_server.rounds.exported_model import Release, export_model
 from wardround_simulation.display import Display
 from wardround_simulation.federation import Site
 from wardround_simulation.places import Places, sites_in
-from wardround_simulation.run import Plan, simulate
+from wardround_simulation.run.plan import Plan
+from wardround_simulation.run.simulate import simulate
 from wardround_simulation.workers import InThisProcess
 
 OUTLINES = Path(__file__).parent / "studies" / "brain-mri-outlines.toml"

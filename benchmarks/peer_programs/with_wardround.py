@@ -10,7 +10,7 @@ from safetensors.numpy import load_file
 from work import HOSPITALS, PLACE, ROUNDS, SAID, WORK, keep, mark
 
 import wardround
-from wardround_simulation.run import Progress
+from wardround_simulation.run.plan import Progress
 
 
 def show(progress: Progress) -> None:

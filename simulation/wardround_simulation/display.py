@@ -11,7 +11,7 @@ from rich.progress import Progress as Bars
 
 from wardround_common.results import RoundRecord
 from wardround_common.tasks.registry import TASKS
-from wardround_simulation.run import Progress
+from wardround_simulation.run.plan import Progress
 
 TITLES = {
     "rehearsing": "Trying the network",

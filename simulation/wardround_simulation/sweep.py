@@ -23,7 +23,8 @@ from wardround_common.tasks.registry import task_of
 from wardround_server.report.figures.style import Shown
 from wardround_server.report.tables.quality import counted
 from wardround_simulation.federation import Site
-from wardround_simulation.run import Plan, Show, check_hospitals, simulate
+from wardround_simulation.run.plan import Plan, Show, check_hospitals
+from wardround_simulation.run.simulate import simulate
 from wardround_simulation.workers import Workers
 
 FORMAT = "sweep 1"

@@ -31,7 +31,8 @@ from wardround_common.study.roster import Listed
 from wardround_common.study.template import study_text
 from wardround_simulation.federation import Site
 from wardround_simulation.plan_cli import plan as plan_command
-from wardround_simulation.run import Plan, simulate
+from wardround_simulation.run.plan import Plan
+from wardround_simulation.run.simulate import simulate
 from wardround_simulation.workers import InThisProcess
 
 

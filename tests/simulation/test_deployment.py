@@ -22,7 +22,8 @@ from wardround_server.rounds.checkpoint import read_checkpoint
 from wardround_simulation.federation import Federation
 from wardround_simulation.phantoms import CLASSES, SCANNERS
 from wardround_simulation.places import Places, sites_in
-from wardround_simulation.run import Plan, simulate
+from wardround_simulation.run.plan import Plan
+from wardround_simulation.run.simulate import simulate
 from wardround_simulation.workers import InThisProcess
 
 pytestmark = pytest.mark.slow

@@ -11,7 +11,7 @@ from test_run import model, phantom_study, run
 from wardround_client.training.local_work import plan_privacy
 from wardround_common.results import FEDERATED, POOLED
 from wardround_common.study.file import Study
-from wardround_simulation.run import Progress
+from wardround_simulation.run.plan import Progress
 
 pytestmark = pytest.mark.usefixtures("undrawn")
 

@@ -17,7 +17,7 @@ from wardround_simulation.federation import Federation, open_hospital
 from wardround_simulation.phantoms import SCANNERS
 from wardround_simulation.phantoms.hospital import make_hospital
 from wardround_simulation.places import Places, sites_in
-from wardround_simulation.run import Progress
+from wardround_simulation.run.plan import Progress
 
 pytestmark = [pytest.mark.slow, pytest.mark.usefixtures("undrawn")]
 RARE = replace(SCANNERS[0], prevalence=0.02)

@@ -22,7 +22,8 @@ from wardround_common.results import FEDERATED, POOLED, Results, alone, without
 from wardround_common.study.file import Study
 from wardround_simulation.phantoms import make_hospitals
 from wardround_simulation.places import Places, sites_in
-from wardround_simulation.run import Plan, simulate
+from wardround_simulation.run.plan import Plan
+from wardround_simulation.run.simulate import simulate
 from wardround_simulation.workers import InThisProcess
 
 pytestmark = [pytest.mark.slow, pytest.mark.usefixtures("undrawn")]
@@ -84,7 +85,7 @@ def live(of: Study, hospitals: Path, out: Path, death: Death | None = None) -> R
 def killed(of: Study, hospitals: Path, out: Path, deaths: list[Death]) -> Results:
     """Let a process die each of the deaths, one after the other, and run what is left of the study."""
     forks = multiprocessing.get_context("forkserver")
-    forks.set_forkserver_preload(["wardround_simulation.run", "test_run"])
+    forks.set_forkserver_preload(["wardround_simulation.run.simulate", "test_run"])
     for death in deaths:
         life = forks.Process(target=live, args=(of, hospitals, out, death))
         life.start()

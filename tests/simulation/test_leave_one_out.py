@@ -17,7 +17,8 @@ from wardround_server.rounds.checkpoint import read_checkpoint
 from wardround_simulation.federation import study_of_fewer
 from wardround_simulation.phantoms import make_hospitals
 from wardround_simulation.places import Places, sites_in
-from wardround_simulation.run import Plan, simulate
+from wardround_simulation.run.plan import Plan
+from wardround_simulation.run.simulate import simulate
 from wardround_simulation.workers import InThisProcess
 
 pytestmark = pytest.mark.usefixtures("undrawn")

@@ -20,7 +20,7 @@ from wardround_common.errors import PrivacyError, StorageError
 from wardround_common.randomness import Stream
 from wardround_common.study.file import Study
 from wardround_simulation.federation import _folder_name, insecure_identity
-from wardround_simulation.run import Progress
+from wardround_simulation.run.plan import Progress
 
 pytestmark = pytest.mark.usefixtures("undrawn")
 
@@ -53,7 +53,9 @@ def test_each_hospital_is_charged_once_a_round_also_when_the_run_is_stopped_and_
             raise KeyboardInterrupt
 
     with monkeypatch.context() as patch:
-        patch.setattr("wardround_simulation.run.write_checkpoint", lambda *arguments: None)  # round 1 is done again
+        patch.setattr(
+            "wardround_simulation.run.simulate.write_checkpoint", lambda *arguments: None
+        )  # round 1 is done again
         with pytest.raises(KeyboardInterrupt):
             run(of, hospitals, state, tmp_path / "run", show=interrupt)
     assert rounds_charged(of, tmp_path / "run") == everywhere(1)

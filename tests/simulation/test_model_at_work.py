@@ -21,7 +21,8 @@ from wardround_common.shell.cli import wardround
 from wardround_common.study.file import Study
 from wardround_simulation.phantoms.scanner import SCANNERS
 from wardround_simulation.places import Places, sites_in
-from wardround_simulation.run import Plan, simulate
+from wardround_simulation.run.plan import Plan
+from wardround_simulation.run.simulate import simulate
 from wardround_simulation.workers import InThisProcess
 
 pytestmark = [pytest.mark.slow, pytest.mark.usefixtures("undrawn")]

@@ -15,7 +15,8 @@ from wardround_server.report.tables import quality
 from wardround_server.rounds import approval
 from wardround_server.service.runs import Runs
 from wardround_simulation.places import Places, sites_in
-from wardround_simulation.run import Plan, simulate
+from wardround_simulation.run.plan import Plan
+from wardround_simulation.run.simulate import simulate
 from wardround_simulation.workers import InThisProcess
 
 pytestmark = [pytest.mark.slow, pytest.mark.usefixtures("undrawn")]

@@ -14,7 +14,8 @@ from outlined_hospitals import HOSPITALS, outlining, outlining_volumes, write_ho
 from wardround_common.results import ALL, FEDERATED, POOLED, Results, without
 from wardround_common.study.file import Study
 from wardround_simulation.places import Places, sites_in
-from wardround_simulation.run import Plan, simulate
+from wardround_simulation.run.plan import Plan
+from wardround_simulation.run.simulate import simulate
 from wardround_simulation.workers import InThisProcess
 
 SECURE = {"min_hospitals": 3, "secure": True}

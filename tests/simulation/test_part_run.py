@@ -13,7 +13,8 @@ from wardround_client import networks
 from wardround_common.results import FEDERATED
 from wardround_server.rounds.checkpoint import read_checkpoint
 from wardround_simulation.places import Places, sites_in
-from wardround_simulation.run import Plan, simulate
+from wardround_simulation.run.plan import Plan
+from wardround_simulation.run.simulate import simulate
 from wardround_simulation.workers import InThisProcess
 
 from test_model_at_work import MODALITIES, command  # isort: skip

@@ -29,7 +29,8 @@ from wardround_simulation.federation import Federation
 from wardround_simulation.flower_engine import _tells_more
 from wardround_simulation.phantoms import CLASSES, SCANNERS
 from wardround_simulation.places import Places, sites_in
-from wardround_simulation.run import Engine, Plan, Progress, simulate
+from wardround_simulation.run.plan import Engine, Plan, Progress
+from wardround_simulation.run.simulate import simulate
 from wardround_simulation.sweep import finished_results
 from wardround_simulation.workers import Died, InThisProcess, Processes, Workers
 

@@ -17,7 +17,7 @@ from wardround_common.results import FEDERATED, SHARED, Results
 from wardround_common.study.file import Study
 from wardround_server.report.tables import quality
 from wardround_simulation.federation import OWN_PARTS
-from wardround_simulation.run import Progress
+from wardround_simulation.run.plan import Progress
 
 pytestmark = [pytest.mark.slow, pytest.mark.usefixtures("undrawn")]
 

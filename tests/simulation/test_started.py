@@ -26,7 +26,8 @@ from wardround_simulation.evidence.make import Wanted, make_evidence
 from wardround_simulation.federation import insecure_identity, ledger_folder
 from wardround_simulation.phantoms import make_hospitals
 from wardround_simulation.places import Places, sites_in
-from wardround_simulation.run import Plan, Progress, simulate
+from wardround_simulation.run.plan import Plan, Progress
+from wardround_simulation.run.simulate import simulate
 from wardround_simulation.workers import InThisProcess
 
 pytestmark = [pytest.mark.slow, pytest.mark.usefixtures("undrawn")]

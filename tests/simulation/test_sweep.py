@@ -19,7 +19,7 @@ from wardround_common.results import FEDERATED, Results
 from wardround_server.report.example import example
 from wardround_server.report.tables.quality import mean_over_hospitals
 from wardround_simulation.places import Places, sites_in
-from wardround_simulation.run import Plan, Progress
+from wardround_simulation.run.plan import Plan, Progress
 from wardround_simulation.sweep import (
     Row,
     Sweep,

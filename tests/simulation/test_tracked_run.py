@@ -12,7 +12,7 @@ from test_run import phantom_study, run
 from tensorboard_events import events
 from wardround_common.errors import StudyError
 from wardround_common.study.file import Study
-from wardround_simulation.run import Progress
+from wardround_simulation.run.plan import Progress
 
 pytestmark = pytest.mark.usefixtures("undrawn")
 

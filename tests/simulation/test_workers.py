@@ -19,7 +19,7 @@ from wardround_common.errors import DataError, ImageRefused, RoundError
 from wardround_simulation.federation import Federation, Site
 from wardround_simulation.grid import InProcessGrid
 from wardround_simulation.jobs import describe
-from wardround_simulation.run import _all
+from wardround_simulation.run.phases import work_through
 from wardround_simulation.workers import Broke, Died, InThisProcess, Job, Processes, Workers, start_workers
 
 
@@ -211,7 +211,11 @@ def test_a_bug_in_a_simulation_is_shown_as_itself_and_not_as_want_of_memory(proc
     broken: Any = Federation(study(), (Site("hospital-a", (None,)),))  # type: ignore[arg-type]  # no source of images
     names = ("hospital-a",)
     with pytest.raises(TypeError, match="dataclass instances") as raised:
-        list(_all(processes, "preparing", names, lambda name: Job(describe, (broken, name), name), lambda _: None))
+        list(
+            work_through(
+                processes, "preparing", names, lambda name: Job(describe, (broken, name), name), lambda _: None
+            )
+        )
     assert "worker process" in raised.value.__notes__[0]
 
 

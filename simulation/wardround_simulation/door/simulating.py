@@ -23,7 +23,7 @@ if TYPE_CHECKING:  # torch takes two seconds to import: an error in the study co
     from wardround_common.strategies.contract import Strategy
     from wardround_common.study.file import Study
     from wardround_simulation.door.outcome import Results
-    from wardround_simulation.run import Progress, Show
+    from wardround_simulation.run.plan import Progress, Show
     from wardround_simulation.workers import Workers
 
 Engine = Literal["in-process", "flower"]
@@ -113,19 +113,21 @@ def simulate(
     with crew_of(workers, chosen, brought) as crew:
         with at_once():
             sites = sites_of(hospitals, reading, folder)
-            from wardround_simulation import run
             from wardround_simulation.door.outcome import Results
+            from wardround_simulation.run.folder import check_given
+            from wardround_simulation.run.plan import Plan
+            from wardround_simulation.run.simulate import simulate as simulate_plan
 
         rules = _policy(policy)
         first, before, given = (None if each is None else Path(each) for each in (start, ledgers, weights))
-        plan = run.Plan(
+        plan = Plan(
             parsed, (), folder, resume, baselines, engine, give_up, rules, leave_one_out, chosen, first, before, given
         )
         if isinstance(hospitals, Pool):  # to cut it, all of its images are read
-            run.check_given(plan)
+            check_given(plan)
         plan = replace(plan, sites=sites(parsed))
         with shown(chosen, progress=progress) as show:
-            return Results(run.simulate(plan, crew, show), folder)
+            return Results(simulate_plan(plan, crew, show), folder)
 
 
 def as_study(study: Study | Path | str) -> Study:

@@ -16,7 +16,7 @@ from wardround_common.study.file import Study
 from wardround_simulation import sweep as sweeps
 from wardround_simulation.door.participants import Hospitals, Reading, sites_of
 from wardround_simulation.door.simulating import Engine, crew_of, shown
-from wardround_simulation.run import Plan, Show
+from wardround_simulation.run.plan import Plan, Show
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure

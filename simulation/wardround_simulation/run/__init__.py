@@ -1,0 +1,1 @@
+"""A simulated run, from its plan to its report."""

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 import shutil
 import subprocess
+from dataclasses import replace
 from io import BytesIO
 from pathlib import Path
 from typing import Any
@@ -13,6 +14,7 @@ import highdicom
 import numpy as np
 import pytest
 import torch
+from PIL import Image as Pillow
 from pydantic import ValidationError
 from pydicom import Dataset, FileDataset, dcmread
 
@@ -24,11 +26,14 @@ from tiny_dicom import save, tiny
 from wardround_client.images.sop_class import other_object
 from wardround_client.masks import Structures
 from wardround_client.masks.formats import seg
+from wardround_client.prediction.box_pictures import pictures_of_boxes
 from wardround_client.prediction.capture import Picture, captures_of
 from wardround_client.prediction.dicom_out import report_of, segmentation_of
+from wardround_client.prediction.keeping import keeping
 from wardround_client.prediction.pictures import pictures_of
 from wardround_client.prediction.predicting import Done
 from wardround_client.prediction.sources import Equipment, Sources, content_of, sources_of
+from wardround_client.prediction.written import write_files
 from wardround_client.preparation.outline_page import COLOURS
 from wardround_client.tasks.contract import Answer, Asked, Case, Chosen
 from wardround_client.tasks.registry import LOCAL_TASKS
@@ -418,6 +423,104 @@ def test_an_image_that_names_no_study_or_instance_is_told_so_and_not_that_it_is_
     case, _ = classified(tmp_path, **{word: None})
     with pytest.raises(ImageRefused, match=f"it states no {word}"):
         sources_of(case)
+
+
+@pytest.mark.parametrize(
+    ("unit", "code", "name"),
+    [("years", "a", "Age"), ("mL", "cm3", "Age"), ("%", "%", "Age"), ("points", "1", "Age in points")],
+)
+def test_a_number_has_its_unit_in_the_report(unit: str, code: str, name: str, card: Card, tmp_path: Path) -> None:
+    case, _ = classified(tmp_path)
+    facts = {"measurement": "age", "value": 61.5, "unit": unit, "within_range": True, "calibrated": True}
+    (group,) = groups_of(report_of(Answer(facts), sources_of(case), card, None))
+    (measured,) = group.get_measurements()
+    assert (measured.value, measured.unit.value, measured.unit.scheme_designator) == (61.5, code, "UCUM")
+    assert measured.name.meaning == name
+
+
+def test_a_report_of_findings_says_of_each_whether_it_is_present(card: Card, tmp_path: Path) -> None:
+    case, _ = classified(tmp_path)
+    findings = {"mass": {"probability": 0.35, "present": True}, "scar": {"probability": 0.4, "present": False}}
+    report = report_of(Answer({"findings": findings, "calibrated": True}), sources_of(case), card, None)
+    (group,) = groups_of(report)
+    said = {one.name.meaning: one.value.value for one in group.get_qualitative_evaluations()}
+    assert said == {"Neoplasm": "52101004", "scar": "2667000"}
+
+
+UNLIKE = {"unlike": {"distance": 9.0, "threshold": 1.0, "unlike": True, "words": "further than 95% of these are"}}
+
+
+@pytest.mark.parametrize("of", ["image", "boxes", "outline"])
+def test_what_must_be_known_of_an_answer_stands_in_its_report_and_below_its_picture(
+    of: str, card: Card, tmp_path: Path
+) -> None:
+    """Who reads a result in the archive sees no other word of it."""
+    if of == "outline":
+        written(slices(4, **{"Modality": "MR", **COMPLETE}), tmp_path)
+        (series,) = series_in(sorted(tmp_path.iterdir()))
+        assert isinstance(series, Series)
+        case, answer = answered(series, outlined(series.geometry.shape))
+    else:
+        case, answer = classified(tmp_path)
+    if of == "boxes":
+        answer = Answer({"boxes": []})
+    more = {**answer.facts, **UNLIKE, "images_refused": 2}
+    usual, told = (replace(answer, facts=facts) for facts in (answer.facts, more))
+    heights = []
+    for one, cautions in ((usual, []), (told, ["without 2 of its files, which were refused", "unlike the training"])):
+        sources = sources_of(case)
+        segmentation = segmentation_of(one, sources, card, "BINARY") if of == "outline" else None
+        for group in groups_of(report_of(one, sources, card, segmentation)):
+            said = [(found.name.meaning, found.value.meaning) for found in group.get_qualitative_evaluations()]
+            assert [value for name, value in said if name == "Caution"] == cautions
+        drawn = pictures_of_boxes if of == "boxes" else pictures_of
+        heights.append(len(drawn(Done(case, Asked(np.zeros((0, 1, 1, 1), np.float32)), one), card)[0].pixels))
+    assert heights[1] - heights[0] >= 40  # two lines or more
+
+
+def groups_of(report: Dataset) -> list[Any]:
+    content = highdicom.sr.srread(BytesIO(content_of(report))).content
+    return [*content.get_image_measurement_groups(), *content.get_volumetric_roi_measurement_groups()]
+
+
+def test_diameters_can_be_seen_where_the_image_is_bright(card: Card, tmp_path: Path) -> None:
+    bright = slices(4, Modality="MR", **COMPLETE)
+    for one in bright:
+        values = np.full((one.Rows, one.Columns), 900, np.uint16)
+        values[0] = 0
+        one.PixelData = values.tobytes()
+    written(bright, tmp_path)
+    (series,) = series_in(sorted(tmp_path.iterdir()))
+    assert isinstance(series, Series)
+    case, answer = answered(series, outlined(series.geometry.shape))
+    lesion = answer.facts["structures"][0]["lesions"][0]
+    (picture, *_) = drawn_of(case, answer, card)
+    at = np.mean([series.geometry.to_index(place)[1:] for place in lesion["long_axis"]], axis=0) + 0.5
+    _, rows_mm, columns_mm = series.geometry.spacing_mm
+    assert picture.pixel_mm is not None
+    row, column = np.rint(at * (rows_mm, columns_mm) / picture.pixel_mm).astype(int)
+    near = picture.pixels[row - 12 : row + 13, column - 12 : column + 13].mean(axis=2)
+    assert near.max() == 255
+    assert near.min() == 0
+
+
+def test_a_preview_has_the_shape_of_what_lies_in_the_patient(card: Card, tmp_path: Path) -> None:
+    made = slices(4, Modality="MR", PixelSpacing=[1.0, 3.0])
+    for one in made:
+        values = np.zeros((one.Rows, one.Columns), np.uint16)
+        values[2:6, 2:6] = 900  # 4 x 12 mm
+        one.PixelData = values.tobytes()
+    written(made, tmp_path / "series")
+    (series,) = series_in(sorted((tmp_path / "series").iterdir()))
+    assert isinstance(series, Series)
+    case, answer = answered(series, empty(series.geometry.shape))
+    with keeping(tmp_path / "out", card) as kept:
+        done = Done(case, Asked(np.zeros((0, 1, 1, 1), np.float32)), answer)
+        _, png = write_files(done, kept, card, preview=True)
+    with Pillow.open(tmp_path / "out" / png) as picture:
+        bright = np.argwhere(np.asarray(picture.convert("RGB")).min(axis=2) > 240)
+    high, wide = np.ptp(bright, axis=0) + 1
+    assert wide / high == pytest.approx(3, rel=0.15)
 
 
 def drawn_of(case: Case, answer: Answer, card: Card) -> list[Picture]:

@@ -376,12 +376,15 @@ def test_a_map_for_the_archive_is_of_the_patients_study_and_names_its_image_and_
 ) -> None:
     folder = images(tmp_path / "images", 1, PatientName="Zyx^Quv", PixelSpacing=[2.0, 1.0], **EMPTY)
     source = dcmread(folder / "0.dcm")
-    code, (line,), _ = explain(classifier, folder, "-o", tmp_path / "out", "--dicom")
+    pacs = tmp_path / "pacs.toml"
+    pacs.write_text('host = "127.0.0.1"\ntitle = "ARCHIVE"\ninstitution = "North"\nstation = "READ1"\n')
+    code, (line,), _ = explain(classifier, folder, "-o", tmp_path / "out", "--dicom", "--pacs", pacs)
     assert code == 0
     (name,) = (file for file in line["files"] if file.endswith(".dcm"))
     made = dcmread(tmp_path / "out" / name)
     assert (made.SOPClassUID.name, made.BurnedInAnnotation) == ("Secondary Capture Image Storage", "NO")
     assert (made.StudyInstanceUID, made.PatientID) == (source.StudyInstanceUID, "P0")
+    assert (made.InstitutionName, made.StationName) == ("North", "READ1")
     assert made.SeriesInstanceUID != source.SeriesInstanceUID
     (reference,) = made.SourceImageSequence
     assert reference.ReferencedSOPInstanceUID == source.SOPInstanceUID

@@ -14,7 +14,7 @@ from tiny_dicom import with_a_table
 from wardround_client.intake.index import scan
 from wardround_client.preparation.source import Source
 from wardround_client.tasks import measurement
-from wardround_client.tasks.contract import Asked, Case, Chosen
+from wardround_client.tasks.contract import Asked, Case, Chosen, cautions_of
 from wardround_client.tasks.measurement import huber, scaled, told
 from wardround_client.training.rehearsal import rehearse
 from wardround_common.errors import LabelError, MessageError
@@ -152,7 +152,7 @@ def test_a_new_image_is_told_a_value_in_the_studys_unit() -> None:
     assert json.loads(json.dumps(answer.facts)) == answer.facts
     assert measurement.TASK.asking.said(answer.facts) == "Age 70 years"
     beyond = measurement.TASK.asking.answer(SECTION, torch.tensor([[2.5]]), asked, case, Chosen(None, None))
-    assert "outside the range" in measurement.TASK.asking.said(beyond.facts)
+    assert cautions_of(beyond.facts) == ["outside the range that the model was trained on"]
 
 
 @pytest.mark.slow

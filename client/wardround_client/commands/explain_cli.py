@@ -8,6 +8,7 @@ from typing import Annotated
 import typer
 
 from wardround_client.commands.format_option import Formats
+from wardround_client.commands.pacs_cli import Pacs
 from wardround_client.commands.predict_cli import NOT_ALL, Inputs, MoreInputs
 from wardround_client.maps.known import known_methods
 from wardround_common.shell.command_options import Allow, Device, LinesAsJson, ModelPath
@@ -54,6 +55,7 @@ def explain(
     dicom: Annotated[
         bool, typer.Option("--dicom", help="Also write each map as a DICOM picture (Secondary Capture) for the PACS.")
     ] = False,
+    pacs: Pacs = None,
     allow: Allow = None,
     formats: Formats = None,
     device: Device = "auto",
@@ -71,6 +73,10 @@ def explain(
         raise typer.BadParameter("name what is explained", param_hint="INPUT")
     if dicom and out is None:
         raise typer.BadParameter("objects are written into the folder that --out names", param_hint="--dicom")
-    wanted = Wanted(out, method, of, tuple(lesion or ()), dicom, frozenset(allow or ()), device, as_json)
+    from wardround_client.pacs.settings import equipment_in
+    from wardround_client.prediction.sources import NOT_STATED, Equipment
+
+    equipment = Equipment(*equipment_in(pacs)) if dicom else NOT_STATED
+    wanted = Wanted(out, method, of, tuple(lesion or ()), dicom, equipment, frozenset(allow or ()), device, as_json)
     if not explain_and_show(model, asked, wanted):
         raise typer.Exit(NOT_ALL)

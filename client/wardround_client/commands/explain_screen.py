@@ -28,7 +28,8 @@ from wardround_client.prediction.inputs import check_apart
 from wardround_client.prediction.keeping import Kept, Names, Rows
 from wardround_client.prediction.model import Model, open_model
 from wardround_client.prediction.predicting import NotDone, asking_of
-from wardround_client.tasks.contract import Case
+from wardround_client.prediction.sources import Equipment
+from wardround_client.tasks.contract import Case, cautions_of
 from wardround_client.training.devices import choose
 from wardround_client.volumes import Refused
 from wardround_common.errors import ImageRefused, StudyError
@@ -53,6 +54,7 @@ class Wanted:
     of: str | None
     lesions: tuple[str, ...]
     dicom: bool
+    equipment: Equipment
     allow: frozenset[str]
     device: str
     as_json: bool
@@ -128,7 +130,7 @@ def _maps(
         line = {"input": done.case.name, **done.asked.about, **done.answer.facts, **one.facts}
         if kept is not None:
             line["files"] = [kept.write(f"{stem(one)}{end}", content) for end, content in made.items()]
-        yield Told(line, said=f"{said(line)}; {_map_in_words(line)}")
+        yield Told(line, said="; ".join([said(line), *cautions_of(line), _map_in_words(line)]))
 
 
 def _made(model: Model, asked: Asked, case: Case | Refused, wanted: Wanted) -> tuple[Explained | NotDone, Files]:
@@ -137,7 +139,7 @@ def _made(model: Model, asked: Asked, case: Case | Refused, wanted: Wanted) -> t
     if isinstance(one, NotDone) or wanted.out is None:
         return one, {}
     try:
-        objects = {".map.dcm": capture_of(one, model.card)} if wanted.dicom else {}
+        objects = {".map.dcm": capture_of(one, model.card, wanted.equipment)} if wanted.dicom else {}
     except ImageRefused as refused:
         return NotDone(one.done.case.name, refused.reason, refused.what, refused.do), {}
     return one, {".png": png_of(one.picture)} | one.more | objects

@@ -5,14 +5,14 @@ from __future__ import annotations
 from wardround_client.explanation.explaining import Explained
 from wardround_client.maps.sanity import ALIKE
 from wardround_client.prediction.capture import Picture, captures_of
-from wardround_client.prediction.pictures import GREY, WHITE, Line, made_by, square, with_lines
-from wardround_client.prediction.sources import content_of, sources_of
+from wardround_client.prediction.pictures import GREY, WHITE, Line, lines_of_cautions, made_by, square, with_lines
+from wardround_client.prediction.sources import NOT_STATED, Equipment, content_of, sources_of
 from wardround_client.tasks.contract import kind_of, probability_of
 from wardround_common.counting import chance
 from wardround_common.results.model_folder import Card
 
 
-def capture_of(one: Explained, card: Card) -> bytes:
+def capture_of(one: Explained, card: Card, equipment: Equipment = NOT_STATED) -> bytes:
     """Write the map of a case as the content of a DICOM file that refers to the image that it is of.
 
     Raises:
@@ -21,7 +21,7 @@ def capture_of(one: Explained, card: Card) -> bytes:
     sources = sources_of(one.done.case)
     shades, _ = square(one.picture / 255, (1.0, 1.0))  # its pixels are square
     picture = Picture(with_lines(shades, _lines(one, card)), (one.slice,))
-    (made,) = captures_of([picture], sources, card, f"Explanation ({one.facts['method']}) of {card.name}")
+    (made,) = captures_of([picture], sources, card, f"Explanation ({one.facts['method']}) of {card.name}", equipment)
     return content_of(made)
 
 
@@ -40,4 +40,4 @@ def _lines(one: Explained, card: Card) -> list[Line]:
     if alike is not None:
         warning = ": hardly different" if alike >= ALIKE else ""
         lines.append((f"Similarity to the map of a network with random weights: {alike:.2f}{warning}", WHITE))
-    return [*lines, (f"{facts['method']}. {made_by(card)}", GREY)]
+    return [*lines, *lines_of_cautions(one.done), (f"{facts['method']}. {made_by(card)}", GREY)]

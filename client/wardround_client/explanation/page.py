@@ -25,7 +25,6 @@ from wardround_common.counting import chance
 from wardround_common.errors import StorageError
 from wardround_common.pages.documents import documents
 
-"""Cases, evenly chosen where there are more."""
 MOST_PIXELS = 384
 
 

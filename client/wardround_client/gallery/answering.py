@@ -23,7 +23,7 @@ from wardround_client.prediction.predicting import TOGETHER, Done, NotDone, ask,
 from wardround_client.preparation.asking import cases_of
 from wardround_client.preparation.examinations import ROLES_FILE
 from wardround_client.preparation.source import Source
-from wardround_client.tasks.contract import Case
+from wardround_client.tasks.contract import Case, cautions_of
 from wardround_client.volumes import Refused
 from wardround_common.errors import LabelError, StudyError
 from wardround_common.tasks.registry import task_of
@@ -115,7 +115,7 @@ def _cases(model: Model, source: Source, index: Index, files: Sequence[Path], no
 def _of_case(
     model: Model, done: Done, names: Mapping[Path, str], truths: Mapping[str, Truth]
 ) -> Iterator[tuple[str, dict[str, Any]]]:
-    said = asking_of(model).said(done.answer.facts)
+    said = "; ".join([asking_of(model).said(done.answer.facts), *cautions_of(done.asked.about | done.answer.facts)])
     outline = done.answer.outline
     if outline is None:
         files = [names[path] for path in done.case.files if path in names]

@@ -19,7 +19,7 @@ from wardround_client.prediction.model import Model, open_model
 from wardround_client.prediction.predicting import NotDone, ask, asking_of
 from wardround_client.prediction.sources import NOT_STATED, Equipment
 from wardround_client.prediction.written import Objects, write_files
-from wardround_client.tasks.contract import Case
+from wardround_client.tasks.contract import Case, cautions_of, is_unlike
 from wardround_client.training.devices import choose
 from wardround_client.volumes import Refused
 from wardround_common.arguments import checked
@@ -190,13 +190,4 @@ def _answers(
             except ImageRefused as refused:
                 yield NotDone(one.case.name, refused.reason, refused.what, refused.do)  # no answer
                 continue
-        without = line.get("images_refused")
-        lacking = f"; without {without} of its files, {'which was' if without == 1 else 'which were'} refused"
-        mind = f"; unlike the training: {line['unlike']['words']}" if is_unlike(line) else ""
-        unknown = f"; without {', '.join(line['not_known'])}, not known" if line.get("not_known") else ""
-        yield Told(line, said=said(line) + (lacking if without else "") + unknown + mind)
-
-
-def is_unlike(line: Line) -> bool:
-    """Tell whether a case was found to be unlike the images of the model's training."""
-    return bool(line.get("unlike", {}).get("unlike"))
+        yield Told(line, said="; ".join([said(line), *cautions_of(line)]))

@@ -6,7 +6,6 @@ As in all pictures of answers, nothing in them says whose they are.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from io import BytesIO
 from typing import Any
 
 import numpy as np
@@ -22,6 +21,7 @@ from wardround_client.prediction.pictures import (
     Line,
     colour_of,
     grey,
+    lines_of_cautions,
     made_by,
     square,
     with_lines,
@@ -41,13 +41,13 @@ def pictures_of_boxes(done: Done, card: Card) -> list[Picture]:
         ImageRefused: the image cannot be read.
     """
     boxes = done.answer.facts["boxes"]
-    words = list(card.classes)
+    words, cautions = list(card.classes), lines_of_cautions(done)
     if not done.case.series:
         image, _ = read_with_header(done.case.files[0])
         shown = np.moveaxis(image.pixels, 0, -1) if len(image.pixels) == 3 else image.pixels[0]
         rows_mm, columns_mm = (image.spacing_mm or (1.0, 1.0))[-2:]
         shades, lines, _ = _boxed(grey(shown), (rows_mm, columns_mm), boxes, words)
-        return [Picture(with_lines(shades, [*lines, (made_by(card), GREY)]))]
+        return [Picture(with_lines(shades, [*lines, *cautions, (made_by(card), GREY)]))]
     series = done.case.series[0]
     _, rows_mm, columns_mm = series.geometry.spacing_mm
     wanted = list(dict.fromkeys(box["slice"] - 1 for box in boxes))[:MOST_SHOWN] or [len(series) // 2]
@@ -55,16 +55,9 @@ def pictures_of_boxes(done: Done, card: Card) -> list[Picture]:
     for at in wanted:
         here = [box for box in boxes if box["slice"] - 1 == at]
         shades, lines, pixel_mm = _boxed(grey(series.slice(at)), (rows_mm, columns_mm), here, words)
-        lines.append((f"Slice {at + 1} of {len(series)}. {made_by(card)}", GREY))
+        lines += [*cautions, (f"Slice {at + 1} of {len(series)}. {made_by(card)}", GREY)]
         made.append(Picture(with_lines(shades, lines), (at,), pixel_mm))
     return made
-
-
-def png_of_boxes(done: Done, card: Card) -> bytes:
-    """Draw the most confident box's picture as a PNG."""
-    file = BytesIO()
-    Pillow.fromarray(pictures_of_boxes(done, card)[0].pixels).save(file, "PNG", optimize=True)
-    return file.getvalue()
 
 
 def _boxed(

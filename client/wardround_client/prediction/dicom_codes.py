@@ -35,6 +35,43 @@ _KNOWN: dict[str, tuple[Code, Code]] = {
 }
 
 
+_UNITS: dict[str, Code] = {
+    word: Code(value, "UCUM", meaning)
+    for value, meaning, words in (
+        ("%", "percent", "% percent"),
+        ("a", "year", "years year a"),
+        ("mo", "month", "months month"),
+        ("wk", "week", "weeks week"),
+        ("d", "day", "days day d"),
+        ("h", "hour", "hours hour h"),
+        ("min", "minute", "minutes minute min"),
+        ("s", "second", "seconds second s"),
+        ("ms", "millisecond", "milliseconds millisecond ms"),
+        ("mm", "mm", "mm"),
+        ("cm", "cm", "cm"),
+        ("m", "m", "m"),
+        ("mm2", "square millimeter", "mm2 mm²"),
+        ("cm2", "square centimeter", "cm2 cm²"),
+        ("mm3", "cubic millimeter", "mm3 mm³"),
+        ("cm3", "cubic centimeter", "cm3 cm³ ml cc"),
+        ("l", "liter", "l liter litre liters litres"),
+        ("g", "gram", "g"),
+        ("kg", "kilogram", "kg"),
+        ("kg/m2", "kilogram per square meter", "kg/m2 kg/m²"),
+        ("g/cm2", "gram per square centimeter", "g/cm2 g/cm²"),
+        ("mm[Hg]", "mmHg", "mmhg"),
+        ("[hnsf'U]", "Hounsfield unit", "hu"),
+        ("deg", "degree", "° deg degree degrees"),
+    )
+    for word in words.split()
+}
+
+
+def unit_of(word: str) -> Code | None:
+    """Return the code of UCUM for a unit that a study states in its own word; None where there is none for it."""
+    return _UNITS.get(word.casefold())
+
+
 Coded = Mapping[str, tuple[str, str, str]]
 """Scheme, value and meaning by class: what the study says of its classes."""
 

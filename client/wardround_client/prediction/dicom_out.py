@@ -22,10 +22,10 @@ from pydicom.sr.coding import Code
 
 from wardround_client.images.dicom import quiet, refusing
 from wardround_client.images.sop_class import OURS
-from wardround_client.prediction.dicom_codes import Coded, code_of, own_code
+from wardround_client.prediction.dicom_codes import Coded, code_of, own_code, unit_of
 from wardround_client.prediction.sources import LONG, NOT_STATED, Equipment, Floats, Sources, carried, weights_of
 from wardround_client.preparation.outline_page import COLOURS
-from wardround_client.tasks.contract import Answer, numbers_of
+from wardround_client.tasks.contract import Answer, cautions_of, numbers_of
 from wardround_client.tasks.outline_sizes import millilitres
 from wardround_common.results.model_folder import Card
 
@@ -38,6 +38,7 @@ _NOT_CODED: Coded = MappingProxyType({})
 _ML = Code("cm3", "UCUM", "cubic centimeter")  # as DICOM counts volumes (CID 7462)
 _MM = Code("mm", "UCUM", "mm")
 _NO_UNIT = Code("1", "UCUM", "no units")
+_PRESENT, _ABSENT = Code("52101004", "SCT", "Present"), Code("2667000", "SCT", "Absent")  # CID 240
 _LONG_AXIS = Code("103339001", "SCT", "Long axis")
 _SHORT_AXIS = Code("103340004", "SCT", "Short axis")
 _VOLUME = Code("118565006", "SCT", "Volume")
@@ -188,7 +189,7 @@ def _of_structures(answer: Answer, sources: Sources, card: Card, coded: Coded, s
                     for line in [_line(np.array(lesion[axis], np.float64), sources, at)]
                 ],
                 source_images=[sr.SourceImageForMeasurementGroup(*_named(sources, at))],
-                **_told(one, card, coded),
+                **_told(one, answer, card, coded),
             )
     for number, one in enumerate(structures, 1):
         if one["voxels"]:
@@ -201,7 +202,7 @@ def _of_structures(answer: Answer, sources: Sources, card: Card, coded: Coded, s
                     source_series=sr.SourceSeriesForSegmentation(sources.images[0].SeriesInstanceUID),
                 ),
                 measurements=[sr.Measurement(_VOLUME, one["volume_ml"], _ML)],
-                **_told(one, card, coded),
+                **_told(one, answer, card, coded),
             )
         else:  # a segment without a voxel is nothing to refer to
             middle = len(sources.frames or sources.images) // 2
@@ -210,13 +211,24 @@ def _of_structures(answer: Answer, sources: Sources, card: Card, coded: Coded, s
                 findings[number],
                 measurements=[sr.Measurement(_VOLUME, 0.0, _ML, referenced_coordinates=[edge])],
                 source_images=[sr.SourceImageForMeasurementGroup(*_named(sources, middle))],
-                **_told(one, card, coded),
+                **_told(one, answer, card, coded),
             )
 
 
-def _told(one: Mapping[str, Any], card: Card, coded: Coded) -> dict[str, Any]:
+def _told(one: Mapping[str, Any], answer: Answer, card: Card, coded: Coded) -> dict[str, Any]:
     category, kind = code_of(one["structure"], coded)
-    return {"finding_type": kind, "finding_category": category, "algorithm_id": _identified(card)}
+    return {
+        "finding_type": kind,
+        "finding_category": category,
+        "algorithm_id": _identified(card),
+        "qualitative_evaluations": _cautions(answer),
+    }
+
+
+def _cautions(answer: Answer) -> list[sr.QualitativeEvaluation]:
+    """Say of a finding what must be known besides it: who reads a report has no other word of it."""
+    short = [one.partition(":")[0] for one in cautions_of(answer.facts)]  # a meaning has 64 characters
+    return [sr.QualitativeEvaluation(own_code("Caution"), own_code(one)) for one in short]
 
 
 def _line(places_mm: Floats, sources: Sources, number: int) -> Any:
@@ -255,6 +267,7 @@ def _of_boxes(answer: Answer, sources: Sources, card: Card, coded: Coded) -> Ite
             finding_type=kind,
             finding_category=category,
             algorithm_id=_identified(card),
+            qualitative_evaluations=_cautions(answer),
             measurements=[sr.Measurement(own_code(name), value, _NO_UNIT, referenced_coordinates=[there])],
             source_images=[sr.SourceImageForMeasurementGroup(*image)],
         )
@@ -266,16 +279,26 @@ def _corners(left: float, top: float, right: float, bottom: float) -> Floats:
 
 
 def _of_classes(answer: Answer, sources: Sources, card: Card, coded: Coded) -> Any:
-    (finding, numbers), image = numbers_of(answer.facts), sources.images[0]
+    (finding, numbers), image, facts = numbers_of(answer.facts), sources.images[0], answer.facts
+    unit = unit_of(facts["unit"]) if "measurement" in facts else None
+    if unit is not None:
+        numbers = {finding: facts["value"]}  # else the unit stands in the name of the number
+    decided = [
+        sr.QualitativeEvaluation(code_of(word, coded)[1], _PRESENT if one["present"] else _ABSENT)
+        for word, one in facts.get("findings", {}).items()
+    ]
     there = sr.CoordinatesForMeasurement("POLYLINE", _edge(image), sr.SourceImageForRegion(*_named(sources)))
     return sr.MeasurementsAndQualitativeEvaluations(
         sr.TrackingIdentifier(highdicom.UID(), card.name[:LONG]),
         finding_type=code_of(finding, coded)[1],
         algorithm_id=_identified(card),
         measurements=[
-            sr.Measurement(own_code(f"{name[0].upper()}{name[1:]}"), number, _NO_UNIT, referenced_coordinates=[there])
+            sr.Measurement(
+                own_code(f"{name[0].upper()}{name[1:]}"), number, unit or _NO_UNIT, referenced_coordinates=[there]
+            )
             for name, number in numbers.items()
         ],
+        qualitative_evaluations=[*decided, *_cautions(answer)],
         source_images=[sr.SourceImageForMeasurementGroup(*_named(sources))],
     )
 

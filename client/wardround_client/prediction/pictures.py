@@ -6,6 +6,7 @@ Nothing in them says whose they are: below a picture stand results, the number o
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
+from io import BytesIO
 from typing import Any
 
 import numpy as np
@@ -19,7 +20,7 @@ from wardround_client.prediction.capture import Picture
 from wardround_client.prediction.predicting import Done
 from wardround_client.preparation import preprocessing
 from wardround_client.preparation.outline_page import COLOURS
-from wardround_client.tasks.contract import numbers_of
+from wardround_client.tasks.contract import cautions_of, numbers_of
 from wardround_client.tasks.outline_sizes import millilitres
 from wardround_client.volumes import Series
 from wardround_common.counting import chance, rounded
@@ -35,7 +36,7 @@ Floats = NDArray[np.floating[Any]]
 Shades = NDArray[np.uint8]
 Line = tuple[str, tuple[int, int, int]]
 """A line of text and its colour."""
-WHITE, GREY = (255, 255, 255), (170, 170, 170)
+WHITE, GREY, BLACK, CAUTION = (255, 255, 255), (170, 170, 170), (0, 0, 0), (255, 220, 90)
 _BESIDE = 8
 """Pixels around text."""
 
@@ -54,10 +55,31 @@ def pictures_of(done: Done, card: Card) -> list[Picture]:
         reverse=True,
     )
     wanted = list(dict.fromkeys(at for _, at in largest))[:MOST_SHOWN] or [len(series) // 2]
-    return [_of_slice(at, series, done.answer.outline[at], structures, card) for at in wanted]
+    cautions = lines_of_cautions(done)
+    return [_of_slice(at, series, done.answer.outline[at], structures, cautions, card) for at in wanted]
 
 
-def _of_slice(at: int, series: Series, mask: Shades, structures: Sequence[Mapping[str, Any]], card: Card) -> Picture:
+def png_of(picture: Picture) -> bytes:
+    """Write a picture as PNG."""
+    Pillow.fromarray(picture.pixels).save(file := BytesIO(), "PNG", optimize=True)
+    return file.getvalue()
+
+
+def lines_of_cautions(done: Done) -> list[Line]:
+    """Write below a picture what must be known of its answer besides it."""
+    return [
+        (f"{caution[0].upper()}{caution[1:]}", CAUTION) for caution in cautions_of(done.asked.about | done.answer.facts)
+    ]
+
+
+def _of_slice(
+    at: int,
+    series: Series,
+    mask: Shades,
+    structures: Sequence[Mapping[str, Any]],
+    cautions: Sequence[Line],
+    card: Card,
+) -> Picture:
     _, rows_mm, columns_mm = series.geometry.spacing_mm
     shades, pixel_mm = square(grey(series.slice(at)), (rows_mm, columns_mm))
     large = np.asarray(Pillow.fromarray(mask).resize(shades.shape[1::-1], Pillow.Resampling.NEAREST))
@@ -74,12 +96,14 @@ def _of_slice(at: int, series: Series, mask: Shades, structures: Sequence[Mappin
         for part, lesion in here[:MOST_LINES]:
             for axis in ("long_axis", "short_axis"):
                 ends = [series.geometry.to_index(place) for place in lesion[axis]]
-                draw.line([_point(end, (rows_mm, columns_mm), pixel_mm) for end in ends], WHITE, 2)
+                line = [_point(end, (rows_mm, columns_mm), pixel_mm) for end in ends]
+                draw.line(line, BLACK, 6)  # else it cannot be seen where the image is bright
+                draw.line(line, WHITE, 2)
             if len(one["lesions"]) > 1:
                 lines.append((f"    here part {part}: {_size(lesion)}, {millilitres(lesion['volume_ml'])}", colour))
         if len(here) > MOST_LINES:
             lines.append((f"    and {len(here) - MOST_LINES} smaller parts here", colour))
-    lines.append((f"Slice {at + 1} of {len(series)}. {made_by(card)}", GREY))
+    lines += [*cautions, (f"Slice {at + 1} of {len(series)}. {made_by(card)}", GREY)]
     return Picture(with_lines(np.asarray(canvas), lines), (at,), pixel_mm)
 
 
@@ -101,7 +125,8 @@ def _of_image(done: Done, card: Card) -> Picture:
     shown = np.moveaxis(image.pixels, 0, -1) if len(image.pixels) == 3 else image.pixels[0]
     rows_mm, columns_mm = image.spacing_mm or (1.0, 1.0)
     shades, _ = square(grey(shown), (rows_mm, columns_mm))
-    return Picture(with_lines(shades, [*lines_of(done.asked.about | done.answer.facts), (made_by(card), GREY)]))
+    lines = [*lines_of(done.asked.about | done.answer.facts), *lines_of_cautions(done), (made_by(card), GREY)]
+    return Picture(with_lines(shades, lines))
 
 
 def lines_of(facts: Mapping[str, Any]) -> list[Line]:

@@ -5,22 +5,21 @@ from __future__ import annotations
 import base64
 import hashlib
 from collections.abc import Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 import numpy as np
 from pydicom import Dataset
 
-from wardround_client.prediction.box_pictures import pictures_of_boxes, png_of_boxes
-from wardround_client.prediction.capture import captures_of
+from wardround_client.prediction.box_pictures import pictures_of_boxes
+from wardround_client.prediction.capture import Picture, captures_of
 from wardround_client.prediction.dicom_codes import Coded
 from wardround_client.prediction.dicom_out import Kind, report_of, segmentation_of
 from wardround_client.prediction.keeping import Kept
 from wardround_client.prediction.nifti_mask import nifti_of
-from wardround_client.prediction.pictures import pictures_of
+from wardround_client.prediction.pictures import pictures_of, png_of
 from wardround_client.prediction.predicting import Done
 from wardround_client.prediction.sources import NOT_STATED, Equipment, content_of, sources_of
-from wardround_client.preparation import preprocessing
 from wardround_client.preparation.outline_page import overlaid
 from wardround_common.results.model_folder import Card
 from wardround_common.study.file import NEXT
@@ -53,7 +52,7 @@ def write_files(
     if objects is not None:
         made |= {f"{stem}.{kind}.dcm": content_of(one) for kind, one in _objects(done, card, objects)}
     if preview:
-        made[f"{stem}.png"] = png_of_boxes(done, card) if "boxes" in done.answer.facts else picture_of(done)
+        made[f"{stem}.png"] = _preview(done, card)
     return [kept.write(name, content) for name, content in made.items()]
 
 
@@ -63,10 +62,11 @@ def _objects(done: Done, card: Card, wanted: Objects) -> Iterator[tuple[str, Dat
     if done.answer.outline is not None:
         segmentation = segmentation_of(done.answer, sources, card, wanted.kind, *stated)
         yield "seg", segmentation
-    yield "report", report_of(done.answer, sources, card, segmentation, *stated)
+    whole = replace(done.answer, facts=done.asked.about | done.answer.facts)  # what its files lack is told too
+    yield "report", report_of(whole, sources, card, segmentation, *stated)
     if wanted.captures:
-        drawn = (pictures_of_boxes if "boxes" in done.answer.facts else pictures_of)(done, card)
-        for number, one in enumerate(captures_of(drawn, sources, card, f"Pictures of {card.name}", stated[1]), 1):
+        made = captures_of(_drawn(done, card), sources, card, f"Pictures of {card.name}", wanted.equipment)
+        for number, one in enumerate(made, 1):
             yield f"picture-{number:02}", one
 
 
@@ -79,19 +79,17 @@ def stem_of(done: Done) -> str:
     return f"{plain.replace('?', '_')}-{hashlib.sha256(name.encode('utf-8', 'surrogateescape')).hexdigest()[:8]}"
 
 
-def picture_of(done: Done) -> bytes:
-    """Draw a case: the slice in which most is outlined, or the image as the network saw it. PNG."""
-    outline = done.answer.outline
-    if outline is None:
-        image = done.asked.images[0, 0]
-        if done.asked.members:  # several images, of which the case's first file weighs most
-            image = image[done.asked.members.index(str(done.case.files[0]))]
-        elif image.ndim > 2:  # of a slice among others, its own
-            image = image[NEXT.index(0)]
-        return base64.b64decode(overlaid(image, np.zeros(image.shape, np.uint8)))
-    counts = np.count_nonzero(outline, axis=(1, 2))
-    at = int(counts.argmax()) if counts.any() else len(outline) // 2
-    values = done.case.series[0].slice(at)
-    low, high = np.percentile(values, preprocessing.PERCENTILES)
-    grey = (values - low) / (high - low) if high > low else np.zeros_like(values)
-    return base64.b64decode(overlaid(grey, outline[at]))
+def _drawn(done: Done, card: Card) -> list[Picture]:
+    return (pictures_of_boxes if "boxes" in done.answer.facts else pictures_of)(done, card)
+
+
+def _preview(done: Done, card: Card) -> bytes:
+    """Draw a case as a PNG: the first of its pictures; without boxes or an outline, the image as the network saw it."""
+    if done.answer.outline is not None or "boxes" in done.answer.facts:
+        return png_of(_drawn(done, card)[0])
+    image = done.asked.images[0, 0]
+    if done.asked.members:  # several images, of which the case's first file weighs most
+        image = image[done.asked.members.index(str(done.case.files[0]))]
+    elif image.ndim > 2:  # of a slice among others, its own
+        image = image[NEXT.index(0)]
+    return base64.b64decode(overlaid(image, np.zeros(image.shape, np.uint8)))

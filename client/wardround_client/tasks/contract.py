@@ -193,6 +193,28 @@ def numbers_of(facts: Mapping[str, Any]) -> tuple[str, dict[str, float]]:
     return facts["class"], {f"{kind}probability of {word}": p for word, p in facts["probabilities"].items()}
 
 
+def cautions_of(facts: Mapping[str, Any]) -> list[str]:
+    """Return what must be known of an answer besides it, each in a few words; none of most answers.
+
+    It stands wherever the answer does: on the screen, below pictures, and in reports for the archive.
+    """
+    cautions = []
+    if not facts.get("within_range", True):
+        cautions.append("outside the range that the model was trained on")
+    if without := facts.get("images_refused"):
+        cautions.append(f"without {without} of its files, {'which was' if without == 1 else 'which were'} refused")
+    if names := facts.get("not_known"):
+        cautions.append(f"without {', '.join(names)}, not known")
+    if is_unlike(facts):
+        cautions.append(f"unlike the training: {facts['unlike']['words']}")
+    return cautions
+
+
+def is_unlike(facts: Mapping[str, Any]) -> bool:
+    """Tell whether a case was found to be unlike the images of the model's training."""
+    return bool(facts.get("unlike", {}).get("unlike"))
+
+
 def probability_of(facts: Mapping[str, Any], word: str) -> float:
     """Return how likely a class or a finding is by an answer."""
     return float(facts["findings"][word]["probability"] if "findings" in facts else facts["probabilities"][word])

@@ -152,8 +152,7 @@ def _rows(facts: Mapping[str, Any]) -> list[dict[str, Any]]:
 
 
 def _said(facts: Mapping[str, Any]) -> str:
-    beyond = "" if facts["within_range"] else ", outside the range that the model was trained on"
-    return f"{facts['measurement']} {facts['value']:g} {facts['unit']}{beyond}"
+    return f"{facts['measurement']} {facts['value']:g} {facts['unit']}"
 
 
 def _noise(section: Measurement, records: int, space: tuple[int, ...]) -> torch.Tensor:

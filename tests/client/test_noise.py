@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import math
 from fractions import Fraction
+from typing import cast
 
 import numpy as np
 import pytest
 import torch
+from numpy.typing import NDArray
 from scipy import stats
 
 from wardround_client.training import noise
@@ -86,6 +88,39 @@ def test_noise_is_what_box_and_muller_say_of_the_ciphers_words() -> None:
         np.abs(write_numbers(Stream(bytes(32)), torch.empty(2, dtype=torch.float64), scale).numpy() - expected).max()
         <= 1
     )
+
+
+def length_of(far: int, card: bool) -> float:
+    """Return how many standard deviations a pair is long whose length has these 76 random bits, and its angle none."""
+    first, second = far >> 12, far & 0xFFF
+
+    class Given:
+        def fill(self, words: NDArray[np.uint64]) -> None:
+            words[:] = first, second
+
+    words = np.array([first, second], np.uint64)
+    if card:
+        pair = in_units(torch.from_numpy(words.view(np.int64)), 1.0)
+    else:
+        pair = write_numbers(cast(Stream, Given()), torch.empty(2, dtype=torch.float64), 1.0)
+    assert pair[1] == 0
+    return float(pair[0]) * unit_of(1.0)
+
+
+@pytest.mark.parametrize("card", [False, True], ids=["threads", "card"])
+@pytest.mark.parametrize("chance", [5, 15, 16, 17, 20, 33, 46, 60])
+def test_the_longest_and_the_shortest_pairs_have_as_many_lengths_as_can_be_seen(chance: int, card: bool) -> None:
+    """Of pairs that come with a chance of 2^-33, 52 bits give each 16 million of the lengths that a float32 can show.
+
+    Who sees the sum of a step and has two guesses of what it was without noise would find that the wrong one leaves a
+    length that there is not. Here each length is the exact one, to the unit that everything is rounded to.
+    """
+    near, unit = 2 ** (76 - chance), unit_of(1.0)
+    for more in (0, near // 3, near // 7 * 5):
+        short = math.sqrt(-2 * math.log1p(-(near + more) / 2**76))
+        long = math.sqrt(2 * (76 * math.log(2) - math.log(near + more)))
+        assert abs(length_of(near + more, card) - short) <= unit
+        assert abs(length_of(2**76 - near - more, card) - long) <= unit
 
 
 @pytest.mark.parametrize("sizes", [(5,), (1023,), (1024, 1024, 7), (1024, 1024)])

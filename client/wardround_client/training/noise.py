@@ -3,8 +3,10 @@
 Sum and noise are whole multiples of one unit, a power of two that is tiny beside the noise, and are added as such: what
 comes out is a function of their sum alone, so that no pattern of floating-point values gives away what the noise was
 added to (Mironov, *On significance of the least significant bits for differential privacy*, CCS 2012). The law of the
-noise is a Gaussian's, computed in float64 and rounded to the unit. It ends at 8.49 standard deviations, which one
-number in 10^17 would exceed, and rests on 52 random bits each for length and angle: an approximation, and no proof.
+noise is a Gaussian's, computed in float64 and rounded to the unit. A pair of numbers has an angle of 52 random bits and
+a length of 76, the low ones of which matter where lengths are far apart, in one pair in 32,768: with 52 a long pair has
+one of few lengths, and by these tells what it was added to (docs/adr/0106-rare-lengths.md). It ends at 10.26 standard
+deviations: an approximation, and no proof.
 
 The numbers are Box and Muller's (1958), from blocks of the stream, each a child of its own: they are the same on any
 number of threads. On a card the threads make the cipher's words, and the card makes numbers of them; its logarithm and
@@ -35,6 +37,8 @@ FINE = 36
 """The unit is the power of two that is this many powers below the noise's standard deviation."""
 ONE, FRACTION = 0x3FF0_0000_0000_0000, 0x000F_FFFF_FFFF_FFFF
 """The bits of 1.0, and those of a float64 that stand behind the point: together a number in [1, 2)."""
+RARE = np.uint64(2**48)
+"""A signed word is below it in size if its first 16 bits are all alike: it is that of a very short or long length."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -128,11 +132,16 @@ def write_numbers(stream: Stream, noise: torch.Tensor, scale: float) -> torch.Te
         pairs = len(part) // 2
         drawn, (length, angle) = words[: 2 * pairs], values[:, :pairs]
         stream.fill(drawn)
+        at = np.flatnonzero(drawn[:pairs] + RARE < 2 * RARE)  # modulo 2^64
+        rare = torch.from_numpy(drawn.view(np.int64).reshape(2, pairs)[:, at])
         uniform = torch.from_numpy(_from_one_to_two(drawn)).view(2, pairs)
         radius = length.numpy()
         np.subtract(2.0, uniform[0].numpy(), out=radius)
         np.log(radius, out=radius)  # NumPy's logarithm is the faster one, torch's sine and cosine are
-        np.sqrt(np.multiply(radius, -2.0, out=radius), out=radius)
+        np.multiply(radius, -2.0, out=radius)
+        if len(at):
+            radius[at] = _rare_squares(rare[0], rare[1]).numpy()
+        np.sqrt(radius, out=radius)
         length.mul_(ratio)
         torch.sub(uniform[1], 1.0, out=angle).mul_(2 * math.pi)
         torch.cos(angle, out=part[:pairs]).mul_(length).round_()
@@ -158,9 +167,21 @@ def in_units(words: torch.Tensor, scale: float) -> torch.Tensor:
 def _numbers(words: torch.Tensor, ratio: float) -> torch.Tensor:
     """Return (chunks, 2, pairs) numbers of as many words."""
     uniform = ((words >> 12) & FRACTION | ONE).view(torch.float64)
-    radius = (2.0 - uniform[:, 0]).log_().mul_(-2.0).sqrt_().mul_(ratio)
+    square = (2.0 - uniform[:, 0]).log_().mul_(-2.0)
+    first = words[:, 0]
+    rare = (first >= -int(RARE)) & (first < int(RARE))
+    radius = torch.where(rare, _rare_squares(first, words[:, 1]), square).sqrt_().mul_(ratio)
     angle = (uniform[:, 1] - 1.0).mul_(2 * math.pi)
     return torch.stack([angle.cos().mul_(radius), angle.sin().mul_(radius)], dim=1).round_()
+
+
+def _rare_squares(first: torch.Tensor, second: torch.Tensor) -> torch.Tensor:
+    """Return -2 ln(1 - v) for v of 76 bits: a pair's first word, and behind it the last 12 bits of its second.
+
+    The words are int64, and the first is rare (:data:`RARE`): v is near 0, or, of a negative one, 1 - v is.
+    """
+    signed = first.double().add_((second & 0xFFF).double(), alpha=2.0**-12).mul_(2.0**-64)
+    return torch.where(signed < 0, signed.abs().log(), torch.log1p(-signed)).mul_(-2.0)
 
 
 def _from_one_to_two(words: NDArray[np.uint64]) -> NDArray[np.float64]:

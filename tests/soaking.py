@@ -61,6 +61,7 @@ DROPS = 0.1  # of a hospital in a round
 STAGES = ("question", "upload", "confirm", "open")
 AWAY_S = 1.0
 TICKS = os.sysconf("SC_CLK_TCK")
+MOST_RESUMED = 3  # times that a run is resumed at one round
 RUNS_AT_A_TIME = 2  # hospitals that work at the same moment: this machine is not fifty
 
 logging.getLogger("httpx").setLevel(logging.WARNING)
@@ -109,6 +110,7 @@ class Books:
     drops: Counter[str] = field(default_factory=Counter)
     right: list[int] = field(default_factory=list)
     wrong: list[int] = field(default_factory=list)
+    unmoved: list[int] = field(default_factory=list)
     begun: Callable[[int], None] = lambda number: None
 
     def asked(self, number: int, parameters: Vector, cohort: bytes) -> None:
@@ -124,6 +126,9 @@ class Books:
     def check(self, number: int, after: Vector) -> None:
         """Check the model after a round against the sum of its survivors' integers, in plain arithmetic."""
         if number not in self.before:
+            return
+        if after.tobytes() == self.before[number].tobytes():
+            self.unmoved.append(number)  # no sum of updates is zero: it was given up, or that is wrong
             return
         made = [self.updates[number][name] for name in self.survivors[number]]
         total = sum((each.update for each in made), start=np.zeros_like(made[0].update))
@@ -267,11 +272,23 @@ class Soaked:
     books: Books
     seconds: float
     absent: int  # hospitals that were missing in a round, over all rounds
+    skipped: tuple[int, ...]  # rounds that too few hospitals of could open, and that were given up
     log: str
 
 
+class NotSoakedError(Exception):
+    """The run ended in a way that no resuming helps; the text says how, and what the coordinator's log ends with."""
+
+
 def soak(plan: Plan, folder: Path, tell: Callable[[Look], None] = lambda look: None) -> Soaked:
-    """Run all rounds; a run that fails is resumed, and its reason kept in the log."""
+    """Run all rounds; a run that fails is resumed, and its reason kept in the log.
+
+    With few hospitals it happens that more drop out of a round than a sum can do without: the run is resumed, and if
+    the same round fails again, that round is given up as people would.
+
+    Raises:
+        NotSoakedError: the run ended otherwise, or fails at one round again and again.
+    """
     place = CoordinatorFolder(folder / "C")
     now = datetime.now(UTC)
     begin(place, ("127.0.0.1",), free_port(), now)
@@ -307,11 +324,19 @@ def soak(plan: Plan, folder: Path, tell: Callable[[Look], None] = lambda look: N
             commands.run((folder / "soak.toml").read_text(), "soak.toml")
         standing: dict[str, object] = {"stage": ""}
         try:
+            failed: list[int] = []
             while standing["stage"] not in OVER:
                 time.sleep(0.5)
                 assert coordinator.poll() is None, "the coordinator ended"
                 assert not (faults := [one.fault for one in attending if one.fault]), faults
                 standing = status_of(place.path)["runs"][0]
+                if standing["stage"] == "failed":
+                    if failed.count(standing["round"]) == MOST_RESUMED:
+                        raise NotSoakedError(f"round {standing['round'] + 1} failed: {standing['said']}")
+                    with commanding(place.path) as commands:
+                        commands.resume(NAME, give_up=standing["round"] in failed)
+                    failed.append(standing["round"])
+                    standing = {"stage": ""}
         finally:
             stop.set()
             for thread in threads:
@@ -320,9 +345,11 @@ def soak(plan: Plan, folder: Path, tell: Callable[[Look], None] = lambda look: N
     state = read_checkpoint(place.path / "runs" / NAME / "checkpoint", study)
     if len(state.history) == plan.rounds:
         books.check(plan.rounds, state.parameters)
+    skipped = tuple(record.number for record in state.history if not record.answered)
+    books.wrong.extend(set(books.unmoved) ^ set(skipped))
     absent = sum(len(record.absent) for record in state.history)
     log = (folder / "C.log").read_text()
-    return Soaked(tuple(looks), standing, books, time.monotonic() - began, absent, log)
+    return Soaked(tuple(looks), standing, books, time.monotonic() - began, absent, skipped, log)
 
 
 def _study(plan: Plan, folder: Path, identities: dict[str, Identity]) -> Study:

@@ -20,7 +20,15 @@ from wardround_client.hospital.secure_desk import Desk
 from wardround_client.training.local_work import LocalWork
 from wardround_common.canonical import cut, joined
 from wardround_common.errors import MessageError, PrivacyError, RoundError, VersionError, WardroundError
-from wardround_common.messages.rounds import SUMS_FORM, Failure, Parts, PrepareRequest, TrainRequest, Update
+from wardround_common.messages.rounds import (
+    SUMS_FORM,
+    EvaluateRequest,
+    Failure,
+    Parts,
+    PrepareRequest,
+    TrainRequest,
+    Update,
+)
 from wardround_common.randomness import insecure_stream
 from wardround_common.study.file import Study
 from wardround_common.study.sums import encoding_for
@@ -153,6 +161,43 @@ def test_versions_whose_secure_sums_have_another_form_refuse_one_another_and_say
     asked = PrepareRequest(fast().digest(), False, RUN).parts()
     with pytest.raises(VersionError, match=r"the coordinator runs a version .* another form"):
         memory.at["a"].answer("prepare", other_version("", "prepare", asked))  # type: ignore[arg-type]
+
+
+def test_a_hospital_that_is_upgraded_between_rounds_is_missing_for_its_version(tmp_path: Path) -> None:
+    """Its upload has other bytes then: without the form they were one that the hospital should not have sent."""
+
+    def upgraded(who: str, kind: str, answer: Parts | Failure) -> Parts | Failure:
+        if (who, kind) != ("d", "train") or isinstance(answer, Failure):
+            return answer
+        envelope = np.append(answer.arrays["envelope"], np.uint8(0))
+        return Parts({**answer.fields, "sums": SUMS_FORM + 1}, {**answer.arrays, "envelope": envelope})
+
+    of = fast(rounds=1)
+    record = run_study(of, Memory(of, tmp_path, upgraded), quiet, None, consortium()).history[0]
+    assert record.answered == ("a", "b", "c")
+    assert [(absent.hospital, absent.kind) for absent in record.absent] == [("d", "version")]
+
+
+@pytest.mark.parametrize("kind", ["train", "evaluate"])
+def test_a_hospital_trains_nothing_for_a_coordinator_whose_sums_have_another_form(tmp_path: Path, kind: str) -> None:
+    of = fast(rounds=1)
+    memory = Memory(of, tmp_path)
+    run_study(of, memory, quiet, None, consortium())
+    hospital = memory.at["a"]
+    trained = files_of(tmp_path / "a")
+    size = networks.read_vector(networks.build(of)).size
+    asked: dict[str, TrainRequest | EvaluateRequest] = {
+        "train": TrainRequest(of.digest(), 2, np.zeros(size, np.float32), b"a cohort of another form"),
+        "evaluate": EvaluateRequest(of.digest(), 2, "test", np.zeros(size, np.float32), b"a cohort of another form"),
+    }
+    parts = asked[kind].parts()
+    with pytest.raises(VersionError, match=r"the coordinator runs a version .* another form"):
+        hospital.answer(kind, Parts({**parts.fields, "sums": SUMS_FORM + 1}, parts.arrays))
+    assert files_of(tmp_path / "a") == trained
+
+
+def files_of(folder: Path) -> dict[str, bytes]:
+    return {path.name: path.read_bytes() for path in folder.rglob("*") if path.is_file()}
 
 
 def test_a_key_that_its_hospital_did_not_sign_is_in_no_cohort(tmp_path: Path) -> None:

@@ -248,10 +248,11 @@ def page(state: State = None) -> None:
 def studies(state: State = None, as_json: AsJson = False) -> None:
     """List the studies proposed to this hospital, and what was decided."""
     from wardround_client.state.approvals import Approvals
+    from wardround_client.state.hospital_folder import HospitalFolder
     from wardround_client.state.run_outcomes import outcomes
     from wardround_client.state.state_folder import hospital_state
 
-    folder = state or hospital_state()
+    folder = HospitalFolder(state or hospital_state()).path
     approvals = Approvals(folder / "studies")
     found, ended = approvals.all(), outcomes(folder)
     for error in approvals.damaged().values():
@@ -536,6 +537,7 @@ def budget(
     from wardround_client.spending.budget import state_budget
     from wardround_client.spending.ledger.store import existing_ledger
     from wardround_client.spending.policy import DEFAULT_DELTA, POLICY_NAME, read_policy
+    from wardround_client.state.hospital_folder import HospitalFolder
     from wardround_client.state.identity_file import read_identity
     from wardround_client.state.state_folder import hospital_state
     from wardround_common.errors import PrivacyError
@@ -543,7 +545,7 @@ def budget(
 
     if delta is not None and not 1e-10 <= delta <= 1e-2:
         raise PrivacyError(f"invalid delta {delta:g}: it must be from 1e-10 to 0.01")
-    folder = state or hospital_state()
+    folder = HospitalFolder(state or hospital_state()).path
     ledger = existing_ledger(folder, read_identity(folder))
     rules = read_policy(folder / POLICY_NAME) if (folder / POLICY_NAME).exists() else None
     if delta is None:

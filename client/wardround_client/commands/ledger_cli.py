@@ -29,11 +29,12 @@ def verify_ledger(
     from wardround_client.spending.ledger.chain import WAYS_OUT, Head
     from wardround_client.spending.ledger.store import existing_ledger, read_head, read_rows
     from wardround_client.spending.ledger.verify import verify
+    from wardround_client.state.hospital_folder import HospitalFolder
     from wardround_client.state.identity_file import read_identity
     from wardround_client.state.state_folder import hospital_state
     from wardround_common.errors import StorageError
 
-    folder = state or hospital_state()
+    folder = HospitalFolder(state or hospital_state()).path
     identity = read_identity(folder)
     public = identity.public
     given = [Head.parse(text) for text in head or ()]
@@ -65,10 +66,11 @@ def verify_ledger(
 def show_head(state: State = None) -> None:
     """Print the signed head of the ledger. Keep it elsewhere: it exposes a ledger that was rolled back."""
     from wardround_client.spending.ledger.store import existing_ledger
+    from wardround_client.state.hospital_folder import HospitalFolder
     from wardround_client.state.identity_file import read_identity
     from wardround_client.state.state_folder import hospital_state
 
-    folder = state or hospital_state()
+    folder = HospitalFolder(state or hospital_state()).path
     ledger = existing_ledger(folder, read_identity(folder))
     typer.echo(ledger.head.text() if ledger.head else "")
 
@@ -91,7 +93,7 @@ def restore_ledger(
     from wardround_client.state.state_folder import hospital_state
 
     folder = HospitalFolder(state or hospital_state())
-    done = restore(folder, copy, [Head.parse(text) for text in head or ()])
+    done = restore(folder, HospitalFolder(copy).path, [Head.parse(text) for text in head or ()])
     typer.echo(f"Restored the ledger: {done.entries:,} entries, signed by this hospital.")
     if done.missing:
         lacks = "\n".join(f"  · {what}" for what in done.missing)

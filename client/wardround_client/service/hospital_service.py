@@ -26,6 +26,7 @@ from wardround_common.audit.recorder import Recorder
 from wardround_common.audit.witness import Witness
 from wardround_common.control.health import COORDINATOR, DISK, IMAGES, Health, full_disk
 from wardround_common.errors import FullDiskError, LinkError, WardroundError
+from wardround_common.record_form import state_form
 from wardround_common.shell.service_log import Say, ServiceLog
 from wardround_common.storage import alone_in
 
@@ -56,12 +57,13 @@ class HospitalService:
         ``metrics``: the port on this machine's loopback where figures are served; 0 takes a free one.
 
         Raises:
-            StorageError: another process serves from the folder, a key or the invitation cannot be used, or the audit
-                log cannot be written or trusted.
+            StorageError: another process serves from the folder, a newer version has written there, a key or the
+                invitation cannot be used, or the audit log cannot be written or trusted.
             PrivacyError: there is no policy.
         """
         folder = self._folder
         with alone_in(folder.path):
+            state_form(folder.path)
             hospital_policy(folder)
             hospital_source(folder)  # a misspelt switch is said now, and not by the first study
             self._device = hospital_device(folder)

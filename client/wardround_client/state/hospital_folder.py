@@ -14,6 +14,7 @@ from wardround_common.documents.enrolment import Invitation, Request, openssh
 from wardround_common.errors import MessageError, StorageError
 from wardround_common.keys.identity import Identity
 from wardround_common.keys.key_files import Words, read_p256_key
+from wardround_common.record_form import check_form
 from wardround_common.shell.settings_file import read_settings
 from wardround_common.study.roster import HospitalName
 
@@ -81,9 +82,17 @@ class HospitalSettings(BaseModel):
 
 @dataclass(frozen=True)
 class HospitalFolder:
-    """A hospital's own folder; nothing is read before it is asked for."""
+    """A hospital's own folder; nothing is read before it is asked for but in which form it is.
+
+    Raises:
+        StorageError: a newer version of Wardround has written in it (:mod:`~wardround_common.record_form`).
+    """
 
     path: Path
+
+    def __post_init__(self) -> None:
+        """Leave alone what a newer version has written."""
+        check_form(self.path)
 
     @property
     def settings_file(self) -> Path:

@@ -47,6 +47,8 @@ RUN_BYTES = 16
 AGREEMENT_BYTES = 96
 SUMS_FORM = 3
 """Which form of the shares of secure sums this version reads and writes (docs/secagg.md, section 8)."""
+UNNAMED_FORM = 3
+"""That of a round's question or answer that names none: the versions of that form named it in *prepare* alone."""
 
 
 @dataclass(frozen=True)
@@ -86,7 +88,7 @@ class PrepareRequest:
         """
         run = optional_bytes(parts, "run")
         if run is not None:
-            _check_form(parts, "the coordinator")
+            check_sums_form(parts, "the coordinator", unnamed=1)
             if len(run) != RUN_BYTES:
                 raise MessageError("a run is not named by 16 bytes")
         return cls(study_digest(parts), bool(scalar(parts, "send_parameters", int)), run)
@@ -129,7 +131,7 @@ class Prepared:
         vector = read_vector(parts, "parameters", layout.size) if "parameters" in parts.arrays else None
         agreement = optional_bytes(parts, "agreement")
         if agreement is not None:
-            _check_form(parts, "the hospital")
+            check_sums_form(parts, "the hospital", unnamed=1)
             if len(agreement) != AGREEMENT_BYTES:
                 raise MessageError("a hospital's key for a run is not a key and a signature")
         fixed = None
@@ -166,6 +168,7 @@ class TrainRequest:
     def parts(self) -> Parts:
         """Return the wire form."""
         fields: dict[str, Scalar | list[int] | list[str]] = {"study": self.study, "round": self.round}
+        fields |= _form_of(self.cohort)
         arrays: dict[str, NDArray[Any]] = {} if self.classes is None else {"classes": self.classes.to_vector()}
         if self.control is not None:
             fields["counted"], arrays["control"] = self.counted, self.control
@@ -173,10 +176,15 @@ class TrainRequest:
 
     @classmethod
     def parse(cls, parts: Parts, size: int) -> TrainRequest:
-        """Parse the wire form; ``size`` is the number of parameters of the study's model."""
+        """Parse the wire form; ``size`` is the number of parameters of the study's model.
+
+        Raises:
+            VersionError: the coordinator's secure sums have another form than ours: nobody is trained on for it.
+        """
+        cohort = _cohort(parts)
         vector, classed = read_vector(parts, "parameters", size), parts.arrays.get("classes")
         classes = None if classed is None else ClassCounts.read(classed, classed.size)
-        study, number, cohort = study_digest(parts), round_number(parts), optional_bytes(parts, "cohort")
+        study, number = study_digest(parts), round_number(parts)
         if "control" not in parts.arrays:
             return cls(study, number, vector, cohort, classes)
         counted = scalar(parts, "counted", int)
@@ -246,13 +254,18 @@ class EvaluateRequest:
             "study": self.study,
             "round": self.round,
             "split": self.split,
-        }
+        } | _form_of(self.cohort)
         arrays = {} if self.everybody is None else {"everybody": self.everybody}
         return Parts(fields, _asked(self.parameters, self.cohort) | arrays)
 
     @classmethod
     def parse(cls, parts: Parts, size: int) -> EvaluateRequest:
-        """Parse the wire form; ``size`` is the number of parameters of the study's model."""
+        """Parse the wire form; ``size`` is the number of parameters of the study's model.
+
+        Raises:
+            VersionError: the coordinator's secure sums have another form than ours.
+        """
+        cohort = _cohort(parts)
         split = scalar(parts, "split", str)
         name = next((known for known in SPLITS if known == split), None)
         if name is None:
@@ -260,7 +273,7 @@ class EvaluateRequest:
         everybody = None
         if name == "distances":
             everybody = FeatureSums.from_vector(parts.arrays.get("everybody", np.zeros(0))).to_vector()
-        vector, cohort = read_vector(parts, "parameters", size), optional_bytes(parts, "cohort")
+        vector = read_vector(parts, "parameters", size)
         return cls(study_digest(parts), round_number(parts), name, vector, cohort, everybody)
 
 
@@ -356,8 +369,13 @@ def as_array(content: bytes) -> NDArray[np.uint8]:
     return np.frombuffer(content, np.uint8)
 
 
-def _check_form(parts: Parts, who: str) -> None:
-    form = parts.fields.get("sums", 1)  # the first version named none
+def check_sums_form(parts: Parts, who: str, unnamed: int = UNNAMED_FORM) -> None:
+    """Check that a message of a secure sum has the form of this version; ``unnamed``: the form of one that names none.
+
+    Raises:
+        VersionError: it has another one.
+    """
+    form = parts.fields.get("sums", unnamed)
     if form != SUMS_FORM:
         raise VersionError(
             f"{who} runs a version of Wardround whose secure sums have another form (this one's is {SUMS_FORM})",
@@ -385,6 +403,17 @@ def _layout(parts: Parts, names_key: str, shapes_key: str) -> Layout:
     if any(size < 0 for shape in sizes for size in shape):
         raise MessageError("the layout of the model has a negative size")
     return Layout(tuple(map(str, names)), sizes)
+
+
+def _form_of(cohort: bytes | None) -> dict[str, Scalar | list[int] | list[str]]:
+    return {} if cohort is None else {"sums": SUMS_FORM}
+
+
+def _cohort(parts: Parts) -> bytes | None:
+    """Read over whom is summed, before anything else: a question of another form may have other parts."""
+    if "cohort" in parts.arrays:
+        check_sums_form(parts, "the coordinator")
+    return optional_bytes(parts, "cohort")
 
 
 def _asked(parameters: Vector, cohort: bytes | None) -> dict[str, NDArray[Any]]:

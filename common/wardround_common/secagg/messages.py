@@ -20,7 +20,16 @@ import numpy as np
 from numpy.typing import NDArray
 
 from wardround_common.errors import MessageError
-from wardround_common.messages.rounds import Parts, as_array, optional_bytes, round_number, scalar, study_digest
+from wardround_common.messages.rounds import (
+    SUMS_FORM,
+    Parts,
+    as_array,
+    check_sums_form,
+    optional_bytes,
+    round_number,
+    scalar,
+    study_digest,
+)
 from wardround_common.secagg.exchange import Masked, Upload
 from wardround_common.secagg.terms import What
 
@@ -41,11 +50,16 @@ class MaskedAnswer:
         arrays = {"update": masked.update, "counts": masked.counts, "envelope": as_array(self.upload.envelope())}
         if self.statement:
             arrays["statement"] = as_array(self.statement)
-        return Parts({"study": self.study, "round": self.round}, arrays)
+        return Parts({"study": self.study, "round": self.round, "sums": SUMS_FORM}, arrays)
 
     @classmethod
     def parse(cls, parts: Parts, size: int, counts: int, dtype: np.dtype[Any], circle: int) -> MaskedAnswer:
-        """Parse the wire form of an update of ``size`` ring numbers and some counts, with shares for a circle."""
+        """Parse the wire form of an update of ``size`` ring numbers and some counts, with shares for a circle.
+
+        Raises:
+            VersionError: the hospital's secure sums have another form than ours.
+        """
+        check_sums_form(parts, "the hospital")
         masked = Masked(_numbers(parts, "update", size, dtype), _numbers(parts, "counts", counts, np.dtype("<u8")))
         upload = Upload.read(masked, _bytes(parts, "envelope"), circle)
         return cls(study_digest(parts), round_number(parts), upload, optional_bytes(parts, "statement") or b"")

@@ -20,6 +20,7 @@ from wardround_common.control.health import DISK, Health, full_disk
 from wardround_common.errors import MessageError, StorageError, WardroundError
 from wardround_common.keys.certificates import expiry_warning
 from wardround_common.messages.run_header import write_runs
+from wardround_common.record_form import state_form
 from wardround_common.shell.service_log import Say
 from wardround_common.storage import write_atomically
 from wardround_common.study.file import parse_study
@@ -47,7 +48,7 @@ class Service:
     ``invite`` returns a new address of its pages, if it shows any.
 
     Raises:
-        StorageError: another process serves from the folder.
+        StorageError: another process serves from the folder, or a newer version has written there.
     """
 
     def __init__(self, folder: CoordinatorFolder, say: Say, invite: Callable[[], str] | None = None) -> None:
@@ -62,6 +63,7 @@ class Service:
         self._acquainted = Acquainted(folder.path / "link" / "acquainted.json")
         self._copies: set[tuple[str, str]] = set()
         self._link = SuperLink(folder.path / "link", passed=self._passed, heart=self._hear)
+        state_form(folder.path)
         self._runs = Runs(folder.path / "runs", self._exchange, self._watch, self._passages.held.copy)
         self._told: dict[str, tuple[str, int]] = {}
         self._keys: dict[str, bytes] = {}

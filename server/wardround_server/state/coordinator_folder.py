@@ -21,6 +21,7 @@ from wardround_common.errors import CHECK_FILE, MessageError, StorageError, Ward
 from wardround_common.keys.certificates import Authority, check_authority, read_certificate
 from wardround_common.keys.identity import Identity, fingerprint
 from wardround_common.keys.key_files import LARGEST_FILE_BYTES, Words, read_identity_key, read_p256_key
+from wardround_common.record_form import check_form
 from wardround_common.shell.settings_file import read_settings
 from wardround_common.storage import read_private
 from wardround_common.study.roster import HospitalName
@@ -115,9 +116,17 @@ class Revoked(BaseModel):
 
 @dataclass(frozen=True)
 class CoordinatorFolder:
-    """A coordinator's data folder; nothing is read before it is asked for."""
+    """A coordinator's data folder; nothing is read before it is asked for but in which form it is.
+
+    Raises:
+        StorageError: a newer version of Wardround has written in it (:mod:`~wardround_common.record_form`).
+    """
 
     path: Path
+
+    def __post_init__(self) -> None:
+        """Leave alone what a newer version has written."""
+        check_form(self.path)
 
     def forget_unsent(self) -> None:
         """Remove what a service that was killed left of releases that it packed for a browser, or was sending."""

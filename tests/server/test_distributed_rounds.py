@@ -155,7 +155,7 @@ def test_nothing_but_the_masked_sum_leaves_in_training_and_it_is_as_long_whoever
     answers = [answer for _, kind, answer in memory.heard if kind == "train"]
     for answer in answers:
         assert isinstance(answer, Parts)
-        assert set(answer.fields) == {"study", "round"}
+        assert set(answer.fields) == {"study", "round", "sums"}
         assert answer.arrays["counts"].size == 0
     assert len({sum(array.nbytes for array in answer.arrays.values()) for answer in answers}) == 1  # type: ignore[union-attr]
     assert all(record.training_loss is None and not record.epsilons for record in final.history)

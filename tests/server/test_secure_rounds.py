@@ -455,7 +455,7 @@ def test_under_secure_sums_no_epsilon_and_no_loss_is_sent(tmp_path: Path) -> Non
     assert record.epsilons == {}
     assert record.training_loss is None
     fields = {key for _, kind, a in memory.heard if kind == "train" and isinstance(a, Parts) for key in a.fields}
-    assert fields == {"study", "round"}
+    assert fields == {"study", "round", "sums"}
     plain = Memory(private(False), tmp_path)
     (other,) = run_study(private(False), plain, quiet).history
     assert other.epsilons

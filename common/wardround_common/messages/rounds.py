@@ -254,7 +254,8 @@ class EvaluateRequest:
             "study": self.study,
             "round": self.round,
             "split": self.split,
-        } | _form_of(self.cohort)
+        }
+        fields |= _form_of(self.cohort)
         arrays = {} if self.everybody is None else {"everybody": self.everybody}
         return Parts(fields, _asked(self.parameters, self.cohort) | arrays)
 

@@ -1,4 +1,4 @@
-"""What a hospital's heartbeats carry: that it is paused or its images are missing, and its audit log's head."""
+"""What a hospital's heartbeats carry: paused or images missing, which studies it approved, its audit log's head."""
 
 from __future__ import annotations
 
@@ -6,12 +6,14 @@ from collections.abc import Callable, Mapping
 from contextlib import suppress
 
 from wardround_client.link.wire import Heart
+from wardround_client.state.approvals import Approvals
 from wardround_client.state.hospital_folder import HospitalFolder
 from wardround_client.state.pause import paused_since
 from wardround_client.state.run_outcomes import keep_outcomes
 from wardround_common.audit.passage import COORDINATOR
 from wardround_common.audit.witness import IMAGES_AWAY, PAUSED, STANDING_HEADER, Witness
 from wardround_common.errors import StorageError
+from wardround_common.messages.run_header import write_approved
 
 
 def heart_of(
@@ -28,7 +30,8 @@ def heart_of(
 
     def says() -> Mapping[str, str]:
         said = witness.says(COORDINATOR)
-        with suppress(StorageError):  # a heartbeat is sent anyway
+        with suppress(StorageError, OSError):  # a heartbeat is sent anyway
+            said |= write_approved(Approvals(folder.path / "studies").approved_digests())
             if paused_since(folder.path):
                 said[STANDING_HEADER] = PAUSED
             elif images_are_away():

@@ -217,6 +217,12 @@ class Approvals:
             )
         return proposal.study
 
+    def approved_digests(self) -> list[str]:
+        """Name the approved studies by their digests, the newest last, from the records of the decisions alone."""
+        decided = {path.stem: self._decided(path.stem) for path in self.folder.glob("*.json")}
+        approved = {digest: one.since for digest, one in decided.items() if one and one.decision == "approved"}
+        return sorted(approved, key=lambda digest: (approved[digest], digest))
+
     def answer(self, study: Study, name: str, identity: Identity) -> Proposed:
         """Tell the coordinator what was decided; an approval is signed."""
         proposal = self.propose(study)

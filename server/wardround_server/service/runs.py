@@ -258,6 +258,13 @@ class Runs:
             if any(listed.name == hospital for listed in run.study.roster)
         }
 
+    def not_in(self, standing: Standings) -> list[str]:
+        """Name the hospitals of a run's roster that are not in it, since they had not approved when it began."""
+        run = self._runs.get(standing.name)
+        if run is None or standing.stage in OVER or standing.stage == "approval" or not standing.hospitals:
+            return []
+        return sorted({listed.name for listed in run.study.roster} - standing.hospitals.keys())
+
     def standing_of(self, name: str) -> Standings:
         """Return the state of a run.
 

@@ -19,7 +19,7 @@ from wardround_common.audit.witness import IMAGES_AWAY, PAUSED, STANDING_HEADER,
 from wardround_common.control.health import DISK, Health, full_disk
 from wardround_common.errors import MessageError, StorageError, WardroundError
 from wardround_common.keys.certificates import expiry_warning
-from wardround_common.messages.run_header import write_runs
+from wardround_common.messages.run_header import APPROVED_HEADER, read_approved, write_runs
 from wardround_common.record_form import state_form
 from wardround_common.shell.service_log import Say
 from wardround_common.storage import write_atomically
@@ -39,6 +39,8 @@ from wardround_server.state.standings import OVER, CoordinatorStatus, HospitalDo
 if TYPE_CHECKING:  # the library is needed only where figures are served
     from wardround_common.shell.metrics_port import MetricsPort
 
+NOT_APPROVED = "not in this run: had not approved when it began"
+APPROVED_LATER = "approved after the run began: is in after 'stop' and 'resume'"
 LOOK_S = 2.0  # between two looks for hospitals that were enrolled or revoked, and for a renewed certificate
 
 
@@ -67,6 +69,7 @@ class Service:
         self._runs = Runs(folder.path / "runs", self._exchange, self._watch, self._passages.held.copy)
         self._told: dict[str, tuple[str, int]] = {}
         self._keys: dict[str, bytes] = {}
+        self._approved: dict[str, frozenset[str]] = {}  # what each hospital says that it has approved
         self._certificate = b""
         self._troubles: dict[str, str] = {}  # what was said of each
         self._damage: set[Path] = set()  # files of hospitals that cannot be used now
@@ -208,6 +211,7 @@ class Service:
     def _hear(self, name: str, headers: Mapping[str, str]) -> Mapping[str, str]:
         """Take what a hospital's heartbeat carries, and give what the answer does."""
         self._passages.hold(name, headers.get(STANDING_HEADER, ""))
+        self._approved[name] = read_approved(headers.get(APPROVED_HEADER, ""))
         if public := self._acquainted.public(name):
             self._witness.hears(name, public, headers)
         self._say_of_copies(name)
@@ -327,6 +331,9 @@ class Service:
                 doing[name] = HospitalDoing(state=away[name].state, since=away[name].last_heard)
             elif seen := self._whereabouts.of(name, standing.digest, self._link.sending.get(node_of.get(name, -1))):
                 doing[name] = seen.shown()
+        for name in self._runs.not_in(standing):
+            approved = standing.digest in self._approved.get(name, ())
+            doing[name] = HospitalDoing(state=APPROVED_LATER if approved else NOT_APPROVED, since=None)
         return RunSeen(**dict(standing), doing=doing)
 
 

@@ -225,6 +225,43 @@ def test_other_data_than_approved_need_a_new_approval(tmp_path: Path, built: Bui
     assert len(charges(tmp_path)) == 2
 
 
+@pytest.mark.parametrize("part", ["event", "rounds", "before"])
+def test_noise_or_rounds_that_are_not_those_of_the_approval_charge_nothing(tmp_path: Path, part: str) -> None:
+    """As after an upgrade that plans otherwise, or where what was approved was changed in memory."""
+    ledger = opened(tmp_path)
+    asked = ask(STUDY, dataset(), ledger)
+    less = asked.event.model_copy(update={"noise_multiplier": asked.event.noise_multiplier / 2})
+    said: dict[str, Any] = {"rounds": 3, "event": asked.event, "before": None}
+    said[part] = {"event": less, "rounds": 2, "before": less}[part]
+    where = (asked.cohort, asked.data, lambda books: None)
+    ledger.approve(STUDY.digest(), "test", said["rounds"], said["event"], *where, said["before"])
+    account = Account(ledger, None, asked)
+    for refused in (account.check_approved, lambda: account.charge(1, "parameters", STREAM)):
+        with pytest.raises(PrivacyError, match="the noise or the rounds are not those that this hospital approved"):
+            refused()
+    assert charges(tmp_path) == []
+
+
+def test_what_another_process_approved_and_closed_is_seen_before_the_next_charge(tmp_path: Path) -> None:
+    """Once all that is planned is within the caps no round is checked again, until something else is approved."""
+    ledger, rules = opened(tmp_path), policy(delta=1e-3, patient_epsilon=9.0)
+    asked = ask(STUDY, dataset(), ledger)
+    approve(asked, ledger, rules)
+    account = Account(ledger, rules, asked)
+    account.charge(1, "parameters", STREAM)
+    other, second = opened(tmp_path), study(privacy=DP, study={"name": "second"})
+    theirs = ask(second, dataset(), other)
+    approve(theirs, other, None)  # by another policy
+    for number in (1, 2, 3):
+        other.charge(second.digest(), number, theirs.cohort.digest, theirs.event, "d" * 64, lambda books: None)
+    with pytest.raises(PolicyError, match="the next round would bring 12 patients"):
+        account.charge(2, "parameters", STREAM)
+    other.close(STUDY.digest())
+    with pytest.raises(ApprovalError, match="is closed at this hospital"):
+        account.check_approved()
+    assert len(charges(tmp_path)) == 4
+
+
 def test_a_hospital_that_runs_sees_that_its_study_was_closed(tmp_path: Path, built: Built) -> None:
     there = hospital(tmp_path, built)
     there.answer("train", question(1, start()))

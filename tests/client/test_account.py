@@ -28,6 +28,7 @@ from wardround_client.spending.policy_check import check_kind, check_spending
 from wardround_client.training.bookkeeping import BookKeeping
 from wardround_common.errors import ApprovalError, DeviceError, MessageError, PolicyError, PrivacyError, StorageError
 from wardround_common.messages.rounds import Parts, PrepareRequest, TrainRequest, Update
+from wardround_common.privacy.accounting import epsilon_of
 from wardround_common.randomness import Stream, insecure_stream
 from wardround_common.secagg.messages import MaskedAnswer
 from wardround_common.secagg.terms import write_members
@@ -432,6 +433,33 @@ def test_what_open_studies_may_still_take_is_reserved(tmp_path: Path) -> None:
     approve(ask(second, others, ledger), ledger, rules)
     ledger.close(STUDY.digest())
     approve(ask(second, dataset(), ledger), ledger, rules)
+
+
+def test_what_a_study_spent_before_it_was_approved_anew_counts_for_its_cap(tmp_path: Path) -> None:
+    """As with other data and so other noise: what is left is less, and what was charged stays."""
+    ledger = opened(tmp_path)
+    asked = ask(STUDY, dataset(), ledger)
+    less = asked.event.model_copy(update={"noise_multiplier": asked.event.noise_multiplier / 2})
+    digest, cohort = STUDY.digest(), asked.cohort
+    ledger.approve(digest, "test", 3, less, cohort, "other data", lambda books: None)
+    for number in (1, 2):
+        ledger.charge(digest, number, cohort.digest, less, "d" * 64, lambda books: None)
+    with pytest.raises(PolicyError, match="cap over one study is 8") as refusal:
+        approve(asked, ledger, policy(delta=1e-3, patient_epsilon=100.0))
+    together = epsilon_of((less.times(2), asked.event.times(1)), 1e-3)
+    assert f"to epsilon {together:.2f} " in refusal.value.what
+
+
+def test_what_closed_studies_spent_stays_spent_for_the_cap_over_all(tmp_path: Path) -> None:
+    ledger, second = opened(tmp_path), study(privacy=DP, study={"name": "second"})
+    asked, both = ask(STUDY, dataset(), ledger), policy(delta=1e-3, patient_epsilon=9.0)
+    approve(asked, ledger, both)
+    for number in (1, 2, 3):
+        ledger.charge(STUDY.digest(), number, asked.cohort.digest, asked.event, "d" * 64, lambda books: None)
+    ledger.close(STUDY.digest())
+    with pytest.raises(PolicyError, match="cap over all studies is 9") as refusal:
+        approve(ask(second, dataset(), ledger), ledger, both)
+    assert f"to epsilon {epsilon_of(asked.event.times(6), 1e-3):.2f} " in refusal.value.what
 
 
 def test_only_the_patients_of_the_study_count_for_its_caps(tmp_path: Path) -> None:

@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 from numpy.typing import NDArray
 
 from wardround_common.errors import PrivacyError
-from wardround_common.privacy.accounting import SampledGaussian, epsilon_of, noise_multiplier_for
+from wardround_common.privacy.accounting import SampledGaussian, before_rounds, epsilon_of, noise_multiplier_for
 from wardround_common.privacy.privacy_loss import step_loss
 from wardround_common.study.file import DpSgd
 
@@ -235,6 +235,22 @@ def test_an_event_of_an_unknown_kind_is_refused_and_never_skipped() -> None:
 
     with pytest.raises(PrivacyError, match="unknown kind: Laplace"):
         epsilon_of([SampledGaussian(1.0, 0.1, 1), Laplace()], 1e-5)  # type: ignore[list-item]
+
+    class WithoutReplacement(SampledGaussian):
+        """A kind that is made of the known one costs something else all the same."""
+
+    with pytest.raises(PrivacyError, match="unknown kind: WithoutReplacement"):
+        epsilon_of(WithoutReplacement(1.0, 0.1, 1), 1e-5)
+
+
+def test_noise_is_planned_for_the_rounds_and_for_what_comes_before_them_together() -> None:
+    terms = {"mechanism": "dp-sgd", "epsilon": 3.0, "delta": 1e-5, "clip_norm": 1.0}
+    alone, part = (DpSgd.model_validate(terms | more) for more in ({}, {"normalisation_epsilon": 1.0}))
+    before, steps = before_rounds(part), (0.25, 40)
+    assert before is not None
+    assert 0.98 < epsilon_of(before, 1e-5) <= 1.0
+    both = epsilon_of((before, SampledGaussian(noise_multiplier_for(part, *steps), *steps)), 1e-5)
+    assert 2.96 < both <= 3.0 < epsilon_of((before, SampledGaussian(noise_multiplier_for(alone, *steps), *steps)), 1e-5)
 
 
 @pytest.mark.parametrize(

@@ -106,9 +106,9 @@ def reply(node: int, run: int, to: str, source: int | None = None, kind: str = "
     return made
 
 
-def signed_head(wire: Wire, path: str, *more: str) -> bytes:
+def signed_head(wire: Wire, path: str, *more: str, behind_s: float = 0.0) -> bytes:
     """Return the head of a request that a hospital signed, with lines of its own choice."""
-    stamp = datetime.now(UTC).isoformat()
+    stamp = (datetime.now(UTC) - timedelta(seconds=behind_s)).isoformat()
     signature = wire._key.sign(stamp.encode(), ec.ECDSA(hashes.SHA256()))
     signed = {
         FLEET_HTTP_PUBLIC_KEY_HEADER: b64encode(wire.public_key).decode(),
@@ -240,6 +240,21 @@ def test_a_key_of_another_cannot_be_used_without_its_private_half(standing: Stan
         wire.public_key = public_pem(standing.place.keys["mercy"])
         with pytest.raises(LinkError, match="signature"):
             activate(wire)
+
+
+def test_a_hospital_that_is_refused_for_its_clock_is_known_until_it_is_heard(standing: Standing) -> None:
+    def answered(behind_s: float, change: tuple[bytes, bytes] = (b"", b"")) -> bytes:
+        head = signed_head(wire, "pull-messages", "content-length: 0", "connection: close", behind_s=behind_s)
+        return raw(standing.place, head.replace(*change) if change[0] else head)
+
+    with closing(standing.place.wire("north")) as wire:
+        for behind_s in (86_400.0, -86_400.0):
+            assert answered(behind_s).startswith(b"HTTP/1.1 401")
+            assert standing.link.clocks() == {"north": pytest.approx(behind_s, abs=60)}
+        activate(wire)
+        assert standing.link.clocks() == {}
+        assert answered(0.0, (b"+00:00", b"+23:00")).startswith(b"HTTP/1.1 401")  # a time that was not signed
+        assert standing.link.clocks() == {}
 
 
 def test_a_forged_sender_is_refused(standing: Standing) -> None:

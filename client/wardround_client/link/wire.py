@@ -267,7 +267,10 @@ def another_version(address: str) -> LinkError:
     )
 
 
-_CLOCK = "Set this machine's clock, best by NTP; then the link comes up by itself."
+_CLOCK = (
+    "If this machine's clock is wrong, set it, preferably by NTP. If it is right, tell the coordinator that theirs is "
+    "wrong. The link then comes up by itself."
+)
 
 
 def _skew(response: httpx.Response) -> str:

@@ -41,6 +41,7 @@ from wardround_common.errors import MessageError, StorageError
 from wardround_common.messages.link_limits import HOLDS_DIGITS, HOLDS_HEADER
 from wardround_common.messages.transfers import GROUP_BYTES, LENGTH_BYTES, read_pull, read_push
 from wardround_server.link import pending
+from wardround_server.link.clocks import CLOCK_S
 from wardround_server.link.link_core import LinkCore
 from wardround_server.link.port import Refused
 
@@ -48,7 +49,6 @@ log = logging.getLogger(__name__)
 
 FLEET = "/v1/fleet/"
 HEARTBEAT = FLEET + "send-node-heartbeat"
-CLOCK_S = 300.0  # by how much a hospital's clock may differ
 Proto = TypeVar("Proto")
 Framed = TypeVar("Framed")
 
@@ -122,6 +122,7 @@ class Fleet:
         except (InvalidSignature, UnicodeEncodeError):
             raise Refused(401, "signature") from None
         if abs(age) > CLOCK_S:
+            self._link.refuse_clock(node.number, age)
             raise Refused(401, "clock")
         self._link.hear(node.number)
         if path == HEARTBEAT:

@@ -38,6 +38,7 @@ from wardround_server.link.object_files import ObjectFiles, Written, flush_each_
 from wardround_server.link.port import Port
 
 DATABASE = "superlink.db"
+CLOCK_SEEN_S = 90.0  # a hospital that is refused tries again at least every 30 s
 HERE_S = 30.0  # a hospital that was heard within this time is there; it says so every ten seconds
 SMALL = 65_536  # bytes of an object that is read for what it says of its message
 
@@ -91,6 +92,7 @@ class LinkCore(ABC):
         self._lasts = True  # whether a power cut may not undo the open transaction
         self._seen: dict[int, float] = {}  # monotonic: a clock that is set moves nobody away
         self._gone: set[int] = set()
+        self._behind: dict[int, tuple[float, float]] = {}  # nodes refused for their clocks: seconds behind, and when
         self.forgotten: set[str] = set()  # questions, as LinkGrid will say of them
         self.sending: dict[int, float] = {}  # nodes of whose answers a part is here, since when
         self.came = 0  # answers that are here whole, since this process started
@@ -175,6 +177,19 @@ class LinkCore(ABC):
         """Note that a node was heard."""
         self._seen[node] = time.monotonic()
         self._gone.discard(node)
+        self._behind.pop(node, None)
+
+    def refuse_clock(self, node: int, behind_s: float) -> None:
+        """Note that a node was refused since its clock is so many seconds behind ours; ahead if negative."""
+        self._behind[node] = behind_s, time.monotonic()
+
+    def clocks(self) -> dict[str, float]:
+        """Say by how many seconds the clocks are behind ours of hospitals that are refused for that now."""
+        since = time.monotonic() - CLOCK_SEEN_S
+        behind = self._behind.copy()
+        return {
+            name: behind[node][0] for node, name in self.nodes().items() if node in behind and behind[node][1] > since
+        }
 
     def go(self, node: int) -> None:
         """Note that a node said that it goes: it is not there, and may be back in a moment."""

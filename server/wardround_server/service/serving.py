@@ -24,6 +24,7 @@ from wardround_common.record_form import state_form
 from wardround_common.shell.service_log import Say
 from wardround_common.storage import write_atomically
 from wardround_common.study.file import parse_study
+from wardround_server.link.clocks import clock_warning
 from wardround_server.link.link_exchange import LinkExchange
 from wardround_server.link.superlink import SuperLink
 from wardround_server.link.whereabouts import LastHeard, Whereabouts, link_state
@@ -100,13 +101,13 @@ class Service:
             self._folder.forget_unsent()
             figures = self._open_metrics(metrics)
             self._say(f"serving hospitals at {settings.address}; {len(self._keys)} enrolled", event="serving")
-            if warning := expiry_warning(certificate, datetime.now(UTC)):
-                self._say(warning, event="certificate", level="warning")
+            self._warn("certificate", expiry_warning(certificate, datetime.now(UTC)))
             self._take_up()
             while not stop.wait(LOOK_S):
                 self._look(self._follow)
                 self._heard.keep(self._link.last_seen())
                 self._look(self._renew)
+                self._warn("clock", clock_warning(self._link.clocks()))
         finally:
             if figures:
                 figures.close()
@@ -128,10 +129,18 @@ class Service:
             self._troubles[what] = str(error)
             self._say(str(error), event="damaged", level="error")
 
+    def _warn(self, event: str, said: str | None) -> None:
+        """Show a warning in the status as long as it holds, and say it once."""
+        if said is None:
+            self._troubles.pop(event, None)
+        elif self._troubles.get(event) != said:
+            self._troubles[event] = said
+            self._say(said, event=event, level="warning")
+
     def _renew(self) -> None:
         """Use the server's certificate that is there now."""
         port = self._link.port
-        _ = self._folder.certificate()
+        self._warn("certificate", expiry_warning(self._folder.certificate(), datetime.now(UTC)))
         content = self._folder.server_certificate.read_bytes()
         if port and content != self._certificate:
             port.renew(self._folder.server_certificate, self._folder.server_key)

@@ -78,4 +78,4 @@ class CoordinatorStatus(_Value):
     hospitals: tuple[HospitalSeen, ...]
     runs: tuple[RunSeen, ...]
     damaged: tuple[str, ...] = ()
-    """What is the matter with files that cannot be used."""
+    """What is the matter with files that cannot be used, with the certificate's time, and with clocks."""

@@ -462,6 +462,24 @@ def test_what_closed_studies_spent_stays_spent_for_the_cap_over_all(tmp_path: Pa
     assert f"to epsilon {epsilon_of(asked.event.times(6), 1e-3):.2f} " in refusal.value.what
 
 
+@pytest.mark.parametrize(
+    ("caps", "says"),
+    [
+        ({"study_epsilon": 1.0, "patient_epsilon": 100.0}, "cap over one study is 1"),
+        ({"study_epsilon": 100.0, "patient_epsilon": 1.0}, "cap over all studies is 1"),
+    ],
+)
+def test_caps_that_were_lowered_after_the_approval_hold_for_the_next_round(
+    tmp_path: Path, caps: dict[str, float], says: str
+) -> None:
+    ledger = opened(tmp_path)
+    asked = ask(STUDY, dataset(), ledger)
+    approve(asked, ledger, policy(delta=1e-3))
+    with pytest.raises(PolicyError, match=f"the next round would bring 12 patients .*{says}"):
+        Account(ledger, policy(delta=1e-3, **caps), asked).charge(1, "parameters", STREAM)
+    assert charges(tmp_path) == []
+
+
 def test_only_the_patients_of_the_study_count_for_its_caps(tmp_path: Path) -> None:
     ledger = opened(tmp_path)
     everybody = dataset()

@@ -26,6 +26,7 @@ from tiny_dicom import save, tiny
 from wardround_client.images.sop_class import other_object
 from wardround_client.masks import Structures
 from wardround_client.masks.formats import seg
+from wardround_client.prediction import pictures
 from wardround_client.prediction.box_pictures import pictures_of_boxes
 from wardround_client.prediction.capture import Picture, captures_of
 from wardround_client.prediction.dicom_out import report_of, segmentation_of
@@ -445,6 +446,18 @@ def test_a_report_of_findings_says_of_each_whether_it_is_present(card: Card, tmp
     (group,) = groups_of(report)
     said = {one.name.meaning: one.value.value for one in group.get_qualitative_evaluations()}
     assert said == {"Neoplasm": "52101004", "scar": "2667000"}
+
+
+def test_a_picture_of_findings_says_at_what_probability_each_is_decided() -> None:
+    findings = {
+        "mass": {"probability": 0.35, "present": True, "operating_point": 0.3},
+        "scar": {"probability": 0.99, "present": False, "operating_point": None},
+    }
+    assert [text.strip() for text, _ in pictures.lines_of({"findings": findings, "calibrated": True})] == [
+        "findings",
+        "probability of mass: 0.350, present, decided at 0.300",
+        "probability of scar: 0.9900, absent",
+    ]
 
 
 UNLIKE = {"unlike": {"distance": 9.0, "threshold": 1.0, "unlike": True, "words": "further than 95% of these are"}}

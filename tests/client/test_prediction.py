@@ -107,6 +107,54 @@ def test_a_run_that_was_cut_off_goes_on_and_does_nothing_twice(classifier: Path,
     assert {path.stat().st_mode & 0o077 for path in out.iterdir()} == {0}
 
 
+def test_an_image_that_was_replaced_under_its_name_is_asked_about_again(classifier: Path, tmp_path: Path) -> None:
+    folder, out = images(tmp_path / "images", 2), tmp_path / "out"
+    _, (first, second), _ = predict(classifier, folder, "-o", out, "--preview")
+    (folder / "1.dcm").replace(folder / "0.dcm")
+    code, (line,), _ = predict(classifier, folder, "-o", out, "--preview")
+    assert (code, line["input"], line["patient"]) == (0, first["input"], "P1")
+    assert line["probabilities"] == second["probabilities"] != first["probabilities"]
+    (kept, _) = csv.DictReader((out / TABLE).read_text().splitlines())
+    assert (kept["input"], kept["patient"]) == (first["input"], "P1")
+    assert predict(classifier, folder, "-o", out, "--preview")[1] == []
+
+
+def test_a_series_that_has_grown_is_asked_about_again_and_nothing_of_the_shorter_one_stays(
+    outliner: Path, tmp_path: Path
+) -> None:
+    stated = {"Modality": "MR", "SeriesDescription": "FLAIR", "StudyID": "", "AccessionNumber": ""}
+    whole = slices(6, **stated)
+    written(whole[:3], tmp_path / "in")
+    _, (short,), _ = predict(outliner, tmp_path / "in", "-o", tmp_path / "out", "--dicom")
+    written(whole[3:], tmp_path / "in")
+    code, (line,), _ = predict(outliner, tmp_path / "in", "-o", tmp_path / "out", "--dicom")
+    assert (code, line.get("why")) == (0, None)
+    masks = [name for name in line["files"] if name.endswith(".nii.gz")]
+    image: Any = nibabel.load(tmp_path / "out" / masks[0])
+    assert image.shape[2] == 6
+    there = {path.name for path in (tmp_path / "out").iterdir() if line["input"] in path.name}
+    assert there == {*line["files"]}
+    assert short["input"] == line["input"]
+
+
+def test_objects_that_were_not_asked_for_at_first_are_written_by_a_later_run(classifier: Path, tmp_path: Path) -> None:
+    folder, out = images(tmp_path / "images", 1), tmp_path / "out"
+    _, (before,), _ = predict(classifier, folder, "-o", out)
+    code, (line,), _ = predict(classifier, folder, "-o", out, "--dicom")
+    assert (code, before["files"], len(line["files"])) == (0, [], 2)
+    assert all((out / name).exists() for name in line["files"])
+    assert predict(classifier, folder, "-o", out)[1] == []
+    assert all((out / name).exists() for name in line["files"])
+
+
+def test_a_series_of_another_modality_is_refused_as_such_though_it_has_no_position(
+    outliner: Path, tmp_path: Path
+) -> None:
+    code, (line,), _ = predict(outliner, images(tmp_path / "images", 1, Modality="MG"))
+    assert (code, line["refused"]) == (4, "other-modality")
+    assert "this is MG" in line["why"]
+
+
 def test_what_a_killed_run_left_half_written_is_removed_and_its_folder_is_taken(
     classifier: Path, tmp_path: Path
 ) -> None:

@@ -99,7 +99,8 @@ def explain_and_show(folder: Path, inputs: Sequence[Path], wanted: Wanted) -> bo
 
     summaries: list[Summary] = []
     settings = {"method": name, "of": wanted.of, "lesions": list(wanted.lesions)}
-    way = Way(maps, _rows(asking.rows), EXPLANATIONS, settings, _SYNCED, end)
+    ending = (".map.dcm",) if wanted.dicom else ()
+    way = Way(maps, _rows(asking.rows), EXPLANATIONS, settings, _SYNCED, ending, end)
     gone = _shown_as_it_goes(model, inputs, wanted, way)
     summary = summaries[0] if summaries else summary_of(one.line for one in gone.told)
     _say(gone, summary, lesions, wanted)

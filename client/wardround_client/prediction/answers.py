@@ -154,7 +154,8 @@ def predict(
     table = clinical_table(opened.study, named, None if clinical is None else Path(clinical))
     if table is not None:
         settings["clinical"] = _digest(table)
-    way = Way(answers, asking.rows, settings=settings, synced=batch)
+    wanted = [".png"] * preview + ([] if objects is None else [".report.dcm", *[".picture-01.dcm"] * captures])
+    way = Way(answers, asking.rows, settings=settings, synced=batch, wanted=tuple(wanted) if place else ())
     gone = case_by_case(opened, named, place, way, allowed, begin, tell, table)
     told, tabled = opened.study.data.told, bool(opened.study.data.variables)
     return Predictions(gone.told, gone.passed_over, gone.done_before, place, asking.rows, told, tabled, table)

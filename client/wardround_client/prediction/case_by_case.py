@@ -17,7 +17,7 @@ from wardround_client.intake.columns import read_columns
 from wardround_client.intake.labels import CLINICAL_FILE
 from wardround_client.intake.readers import try_in_a_process
 from wardround_client.prediction.inputs import files_of
-from wardround_client.prediction.keeping import PREDICTIONS, Kept, Line, Names, Rows, keeping
+from wardround_client.prediction.keeping import PREDICTIONS, Kept, Line, Names, Rows, keeping, stamp_of
 from wardround_client.prediction.model import Model
 from wardround_client.prediction.predicting import NotDone, asking_of, name_of
 from wardround_client.preparation.asking import cases_of
@@ -58,6 +58,8 @@ class Way:
     """What else decides on what is written."""
     synced: int = 64
     """After this many cases what was written outlives a power cut."""
+    wanted: tuple[str, ...] = ()
+    """The endings of the files that are written of each case and that an earlier run may not have been asked for."""
     end: Callable[[Kept], None] = lambda kept: None
     """What is written to the folder at the end."""
 
@@ -106,13 +108,16 @@ def case_by_case(
                 where=str(inputs[0]),
                 do=f"It was trained with {', '.join(model.study.data.modalities)}.",
             )
-        todo = [case for case in there if kept is None or not kept.is_done(name_of(case))]
+        todo = [case for case in there if kept is None or not kept.is_done(name_of(case), case.files, way.wanted)]
+        stamps = {
+            name_of(case): stamp_of(case.files) for case in todo if kept is not None
+        }  # as they are when it begins
         if kept is not None:
             todo = [noted(case, kept) if isinstance(case, Case) else case for case in todo]
         begin(len(todo))
         named = frozenset(str(each.path) for each in found if each.named)
         told: list[Told] = []
-        for one in _each(way, todo, named, kept):
+        for one in _each(way, todo, named, kept, stamps):
             tell(one)
             if one is not None:
                 told.append(one)
@@ -164,7 +169,9 @@ def clinical_table(study: Study, inputs: Sequence[Path], named: Path | None) -> 
     return found[0] if found else None
 
 
-def _each(way: Way, todo: Sequence[Case | Refused], named: frozenset[str], kept: Kept | None) -> Iterator[Told | None]:
+def _each(
+    way: Way, todo: Sequence[Case | Refused], named: frozenset[str], kept: Kept | None, stamps: Mapping[str, str]
+) -> Iterator[Told | None]:
     for number, one in enumerate(way.tell(todo, kept), 1):
         if isinstance(one, NotDone):
             if accompanies(one) and one.name not in named:
@@ -172,7 +179,7 @@ def _each(way: Way, todo: Sequence[Case | Refused], named: frozenset[str], kept:
                 continue
             one = Told({"input": one.name, "refused": one.reason, "why": one.why}, one.do)
         if kept is not None:
-            kept.add(one.line)
+            kept.add(one.line if "refused" in one.line else one.line | {"stamp": stamps[one.line["input"]]})
             if number % way.synced == 0:
                 kept.sync()
         yield one

@@ -2,8 +2,9 @@
 
 A line is written after the files that it names. A run that was cut off is resumed by the same command: what was
 answered is not asked about again, what was begun, or refused, is done anew. Only a folder that is empty, or that
-another run of the same model began, is written to; nothing that was answered is ever replaced. The case that is being
-read is noted meanwhile, so that the next run knows at which file a decoder ended this one.
+another run of the same model began, is written to. An answer is replaced only where the files that it is of have
+changed since, or lack an object or a picture that is asked for now. The case that is being read is noted meanwhile, so
+that the next run knows at which file a decoder ended this one.
 """
 
 from __future__ import annotations
@@ -13,7 +14,7 @@ import hashlib
 import io
 import json
 import os
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from importlib.metadata import version
@@ -63,9 +64,15 @@ class Kept:
     _failed: dict[str, list[str]] = field(default_factory=dict, repr=False)
     """By the name of a case: what its files were when a decoder crashed or hung, the reason, and words."""
 
-    def is_done(self, name: str) -> bool:
-        """Tell whether a case was answered; one that was refused may be another file by now, or be allowed."""
-        return name in self.lines and "refused" not in self.lines[name]
+    def is_done(self, name: str, files: Iterable[Path] = (), wanted: Sequence[str] = ()) -> bool:
+        """Tell whether a case was answered; one that was refused may be another file by now, or be allowed.
+
+        ``files``: what the case is now; ``wanted``: the endings of the files that are to be written of it.
+        """
+        line = self.lines.get(name, {"refused": ""})
+        if "refused" in line or ("stamp" in line and line["stamp"] != stamp_of(files)):
+            return False
+        return all(any(one.endswith(ending) for one in line.get("files", ())) for ending in wanted)
 
     def is_suspect(self, name: str) -> bool:
         """Tell whether a run ended while it read a case, or its decoder is known to crash or hang there."""
@@ -103,15 +110,21 @@ class Kept:
             note.unlink(missing_ok=True)
 
     def add(self, line: Line) -> None:
-        """Write the line of a case; it survives a crash of the process from now on, and a power cut after ``sync``."""
+        """Write the line of a case; it survives a crash of the process from now on, and a power cut after ``sync``.
+
+        Files of a line that it replaces are removed where it has none of that name: they are of other images.
+        """
         if self._file is None:
             raise ValueError("the folder is closed")
-        if self.lines.get(line["input"]) == line:
+        before = self.lines.get(line["input"], {})
+        if before == line:
             return
         with no_room_is_said(self.folder / self.names.lines):
             self._file.write(json.dumps(line, ensure_ascii=False).encode("utf-8", "surrogateescape") + b"\n")
             self._file.flush()
         self.lines[line["input"]] = line
+        for name in {Path(one).name for one in before.get("files", ())} - {*line.get("files", ())}:
+            (self.folder / name).unlink(missing_ok=True)
 
     def sync(self) -> None:
         """Let what was written survive a power cut."""
@@ -120,7 +133,7 @@ class Kept:
                 os.fsync(self._file.fileno())
 
     def write(self, name: str, content: bytes) -> str:
-        """Write a file of a case that has no line yet; return its name."""
+        """Write a file of a case whose line follows; return its name."""
         write_atomically(self.folder / name, content, private=True)
         return name
 
@@ -197,16 +210,21 @@ def keeping(
             yield Kept(folder, names, known, file, _noted(folder), _failures(folder))
 
 
-def _stamp(files: Iterable[Path]) -> str:
-    """Return what changes where a file does, or the code that reads it."""
-    digest = hashlib.sha256(version("wardround").encode())
-    for path in files:
+def stamp_of(files: Iterable[Path]) -> str:
+    """Return what changes where one of a case's files does."""
+    digest = hashlib.sha256()
+    for path in sorted(files):
         try:
             found = path.stat()
         except OSError:
             continue
         digest.update(f"{found.st_size} {found.st_mtime_ns} ".encode() + os.fsencode(path))
-    return digest.hexdigest()
+    return digest.hexdigest()[:32]
+
+
+def _stamp(files: Iterable[Path]) -> str:
+    """Return what changes where a file does, or the code that reads it."""
+    return f"{version('wardround')} {stamp_of(files)}"
 
 
 def _failures(folder: Path) -> dict[str, list[str]]:

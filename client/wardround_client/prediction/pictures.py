@@ -97,7 +97,7 @@ def _of_slice(
             for axis in ("long_axis", "short_axis"):
                 ends = [series.geometry.to_index(place) for place in lesion[axis]]
                 line = [_point(end, (rows_mm, columns_mm), pixel_mm) for end in ends]
-                draw.line(line, BLACK, 6)  # else it cannot be seen where the image is bright
+                draw.line(line, BLACK, 4)  # else it cannot be seen where the image is bright
                 draw.line(line, WHITE, 2)
             if len(one["lesions"]) > 1:
                 lines.append((f"    here part {part}: {_size(lesion)}, {millilitres(lesion['volume_ml'])}", colour))
@@ -132,7 +132,7 @@ def _of_image(done: Done, card: Card) -> Picture:
 def lines_of(facts: Mapping[str, Any]) -> list[Line]:
     """Write an answer without an outline below its image: the finding, its numbers, and what was decided on them."""
     finding, numbers = numbers_of(facts)
-    decided = [", present" if one["present"] else ", absent" for one in facts.get("findings", {}).values()]
+    decided = [_decided(one) for one in facts.get("findings", {}).values()]
     lines: list[Line] = [(finding, colour_of(0))]
     written = rounded if "measurement" in facts else chance
     for (name, number), what in zip(numbers.items(), decided or [""] * len(numbers), strict=True):
@@ -146,6 +146,14 @@ def lines_of(facts: Mapping[str, Any]) -> list[Line]:
     elif "images" in facts:
         lines.append((f"    of {facts['images']} images together, read in their order", WHITE))
     return lines
+
+
+def _decided(one: Mapping[str, Any]) -> str:
+    """Say whether a finding is present, and from where on: a probability of 0.99 may be below its operating point."""
+    point = one.get("operating_point")
+    return f", {'present' if one['present'] else 'absent'}" + (
+        "" if point is None else f", decided at {rounded(point)}"
+    )
 
 
 def made_by(card: Card) -> str:

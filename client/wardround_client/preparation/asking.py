@@ -390,7 +390,12 @@ def series_cases(
     if allow:
         wanted = tuple(replaced(one, allow) for one in wanted)
     found = survey(files)
-    yield from found.refused
+    for one in found.refused:
+        if one.modality and one.modality not in study.data.modalities:  # whatever else is wrong with it
+            other = _other_modality([one.modality], study.data)
+            yield replace(one, reason=other.reason, what=other.what, do=other.do)
+        else:
+            yield one
     series = [_grouped(one, several=len(wanted) > 1) for one in found.series]
     tables = [path for path in files if path.name == ROLES_FILE]
     roles = roles_in(tables[0], wanted) if tables else None

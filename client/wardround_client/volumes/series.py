@@ -124,6 +124,8 @@ class Refused:
     do: str
     files: tuple[Path, ...] = field(repr=False)
     uid: str = field(default="", repr=False)
+    modality: str = ""
+    """Of a series whose attributes could be read."""
 
 
 @dataclass(frozen=True)
@@ -172,7 +174,7 @@ def survey(files: Iterable[Path]) -> Survey:
             series.append(_assembled(uid, found))
         except ImageRefused as error:
             files_of = tuple(sorted({part.file.path for part in found}))
-            refused.append(Refused(error.reason, error.what, error.do, files_of, uid))
+            refused.append(Refused(error.reason, error.what, error.do, files_of, uid, acquisitions[uid].modality))
     return Survey(tuple(series), tuple(refused), tuple(outlines))
 
 

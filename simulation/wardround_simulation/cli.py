@@ -23,6 +23,7 @@ from wardround_common.shell.command_options import (
     StudyFile,
 )
 from wardround_simulation.door import participants
+from wardround_simulation.run.begun import is_begun
 
 if TYPE_CHECKING:  # torch takes two seconds to import: help, and an error in the study file, come without it
     from wardround_simulation.door.outcome import Results
@@ -190,10 +191,9 @@ def demo(
 
     choose(device)  # one that is not here is said before hospitals are made
     hospitals = make_demo_hospitals(out / "hospitals", Console(stderr=True))
-    begun = (out / "run.json").exists()
-    with told(out):
+    with told(out, "the same command again"):
         results = run(
-            demo_study(), hospitals, out=out, resume=begun, workers=workers, device=device, state=out / "state"
+            demo_study(), hospitals, out=out, resume=is_begun(out), workers=workers, device=device, state=out / "state"
         )
     _show(results)
 
@@ -251,8 +251,11 @@ def hospitals_from(
 
 
 @contextmanager
-def told(folder: Path) -> Iterator[None]:
-    """Tell a person how a run in this folder is continued that was interrupted, or could not be completed."""
+def told(folder: Path, how: str = "the same command with --resume") -> Iterator[None]:
+    """Tell a person how a run in this folder is continued that was interrupted, or could not be completed.
+
+    ``how``: what is run to continue one that has begun.
+    """
     from rich.console import Console
 
     from wardround_server.service.resuming import resuming
@@ -260,14 +263,17 @@ def told(folder: Path) -> Iterator[None]:
     try:
         yield
     except RoundError as error:
-        hint = "" if "--resume" in error.do else resuming(error, "the same command with --resume")
+        hint = "" if "--resume" in error.do else resuming(error, how)
         error.do = "\n  → ".join(filter(None, (error.do, hint)))
         raise
     except KeyboardInterrupt:
+        if not is_begun(folder):
+            Console(stderr=True).print("Interrupted before anything was kept: run the same command again.")
+            raise typer.Exit(130) from None
         report = folder / "report.html"
         judged = f" The federation's figures are there: {report}." if report.exists() else ""
         Console(stderr=True).print(
-            f"Interrupted. What was completed is in {folder}; run the same command with --resume to continue.{judged}",
+            f"Interrupted. What was completed is in {folder}; run {how} to continue.{judged}",
             soft_wrap=True,
         )
         raise typer.Exit(130) from None

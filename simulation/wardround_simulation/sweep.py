@@ -23,6 +23,7 @@ from wardround_common.tasks.registry import task_of
 from wardround_server.report.figures.style import Shown
 from wardround_server.report.tables.quality import counted
 from wardround_simulation.federation import Site
+from wardround_simulation.run.begun import is_begun
 from wardround_simulation.run.plan import Plan, Show, check_hospitals
 from wardround_simulation.run.simulate import simulate
 from wardround_simulation.workers import Workers
@@ -188,7 +189,7 @@ def sweep(
             tell(f"Run {number} of {len(plan.trials)} is finished: {trial.said()}")
             row = row_of(trial, results)
         else:
-            begun = (folder / "checkpoint").exists() or (folder / "run.json").exists()
+            begun = is_begun(folder)
             tell(f"Run {number} of {len(plan.trials)}{', continued' if begun else ''}: {trial.said()}")
             run = replace(plan.plan, study=trial.study, sites=plan.sites_of(trial.study), folder=folder, resume=begun)
             try:

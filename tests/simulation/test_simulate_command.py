@@ -19,7 +19,8 @@ from test_run import model, phantom_study
 from examples import DP, hear_interrupts, study
 from wardround_common.shell import cli
 from wardround_common.study.file import Study
-from wardround_simulation import partition
+from wardround_simulation import demo, partition
+from wardround_simulation.door import simulating
 
 COMMAND = Path(sys.executable).with_name("wardround")
 
@@ -70,6 +71,37 @@ def test_what_splits_a_pool_is_refused_without_one(
     for words in (["--split", "3"], ["--partition", "by:Manufacturer"]):
         assert typed(monkeypatch, "simulate", file, "--hospitals", tmp_path, *words) == 2
         assert "--pool" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("of", ["simulate", "demo"])
+@pytest.mark.parametrize("kept", ["", "run.json", "checkpoint"])
+def test_an_interrupted_run_is_continued_by_the_command_that_it_is_told(
+    kept: str, of: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], tmp_path: Path
+) -> None:
+    """A run that had kept nothing was told to be resumed, which was then refused; and 'demo' knows no --resume."""
+    asked: list[bool] = []
+
+    def interrupted(*_: object, resume: bool, **__: object) -> None:
+        asked.append(resume)
+        if kept:
+            (tmp_path / "run").mkdir(exist_ok=True)
+            (tmp_path / "run" / kept).touch()
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(simulating, "simulate", interrupted)
+    monkeypatch.setattr(demo, "make_demo_hospitals", lambda folder, console: folder)
+    file = write(tmp_path / "study.toml", phantom_study())
+    command = ["simulate", file, "--hospitals", tmp_path, "--out", tmp_path / "run"]
+    if of == "demo":
+        command = ["demo", "--out", tmp_path / "run"]
+    assert typed(monkeypatch, *command) == 130
+    said = " ".join(capsys.readouterr().err.split())
+    resumes = bool(kept) and of == "simulate"
+    assert ("--resume" in said) == resumes
+    assert resumes or "run the same command again" in said
+    if of == "demo":  # which goes on by itself
+        assert typed(monkeypatch, *command) == 130
+        assert asked == [False, bool(kept)]
 
 
 @pytest.mark.parametrize(

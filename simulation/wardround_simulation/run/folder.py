@@ -20,6 +20,7 @@ from wardround_common.storage import read_whole, write_atomically
 from wardround_common.study.file import read_study
 from wardround_server.report.tracking import check_tracking
 from wardround_simulation.federation import START, WEIGHTS, ledger_folder
+from wardround_simulation.run.begun import is_begun
 from wardround_simulation.run.plan import Plan
 
 
@@ -152,7 +153,7 @@ def _check_folder(plan: Plan) -> bool:
         StorageError: there is a run, or none to resume; or it is of another study.
     """
     checkpoint = plan.folder / "checkpoint"
-    begun = checkpoint.exists() or (plan.folder / "run.json").exists()
+    begun = is_begun(plan.folder)
     if begun and not plan.resume:
         raise StorageError(
             "this folder already holds a run",

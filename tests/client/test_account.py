@@ -23,6 +23,7 @@ from wardround_client.hospital.secure_desk import Desk
 from wardround_client.preparation.dataset import Dataset
 from wardround_client.spending.account import Account, approve, ask
 from wardround_client.spending.ledger.entries import Event
+from wardround_client.spending.ledger.told import Bound
 from wardround_client.spending.policy import Policy
 from wardround_client.spending.policy_check import check_kind, check_spending
 from wardround_client.training.bookkeeping import BookKeeping
@@ -478,6 +479,18 @@ def test_caps_that_were_lowered_after_the_approval_hold_for_the_next_round(
     with pytest.raises(PolicyError, match=f"the next round would bring 12 patients .*{says}"):
         Account(ledger, policy(delta=1e-3, **caps), asked).charge(1, "parameters", STREAM)
     assert charges(tmp_path) == []
+
+
+def test_what_a_rebuilt_ledger_carries_over_counts_for_the_cap_over_all_and_not_for_one_study(tmp_path: Path) -> None:
+    ledger = opened(tmp_path)
+    ledger.carry(Bound(5.0, 1e-3), [], [])
+    asked = ask(STUDY, dataset(), ledger)
+    needed = STUDY_PLAN.epsilon_after(3) + 5.0  # of what was carried only a bound is known: it is added
+    with pytest.raises(PolicyError, match=r"cap over all studies is 12\.9") as refusal:
+        approve(asked, ledger, policy(delta=1e-3, patient_epsilon=12.9))
+    assert f"to epsilon {needed:.2f}, 5.00 of it carried over" in refusal.value.what
+    (level,) = approve(asked, ledger, policy(delta=1e-3, patient_epsilon=13.0))
+    assert (level.before, level.after) == (5.0, needed)
 
 
 def test_only_the_patients_of_the_study_count_for_its_caps(tmp_path: Path) -> None:

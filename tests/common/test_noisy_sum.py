@@ -86,3 +86,14 @@ def test_a_sum_in_the_ring_is_the_sum_with_its_sign() -> None:
     parts = [np.array([-3, 5, -(2**18)]), np.array([1, -5, 7])]
     total = of.in_ring(parts[0]) + of.in_ring(parts[1])
     assert of.decode(total).tolist() == [value * 0.5 / 2**18 for value in (-2, 0, 7 - 2**18)]
+
+
+def test_the_least_noise_of_one_hospital_is_that_of_which_the_docs_argue() -> None:
+    """docs/distributed-privacy.md, section 3: the sum of h shares is a discrete Gaussian to within exp(± λ₁)."""
+    hospitals = 1000
+    each = [-2 * math.pi**2 * LEAST_VARIANCE * k / (k + 1) / math.log(10) for k in range(1, hospitals)]
+    assert math.log10(10 * hospitals) + max(each) < -17_000
+    assert form(batch_size=100_000).levels == 2048
+    with pytest.raises(PrivacyError, match="too small to be accounted as Gaussian noise"):
+        form(hospitals=20, survivors=20, batch_size=100_000).share(0.136)  # 4,084 each
+    assert form(hospitals=20, survivors=20, batch_size=100_000).share(0.137) == 4144

@@ -686,8 +686,8 @@ def _cost(study: Study) -> Iterator[str]:
     )
     yield (
         f"In the worst case, anyone who reads every update can become {_factor(privacy.epsilon)} more certain, in "
-        f"odds, that a patient took part; with a probability of up to {privacy.delta:g} even this fails. "
-        "Delta should be well below 1/N for a hospital with N patients."
+        f"odds, that a patient took part, and more than that only with a small probability, which delta "
+        f"({privacy.delta:g}) keeps small. Delta should be well below 1/N for a hospital with N patients."
     )
     if study.training.measure:
         yield study.training.measure.private

@@ -23,6 +23,7 @@
     ├── DeviceError       the device is not here, or is too small         exit 9
     ├── StorageError      a file cannot be written, read or trusted         exit 7
     │   ├── FullDiskError  there is no room on the disk
+    │   ├── OtherVersionError  it is whole, and another version's         exit 7
     │   └── ServiceAwayError  no service serves from this folder            exit 7
     ├── ServiceError      a service does not answer its own people          exit 8
     ├── LinkError         hospital and coordinator do not reach each other  exit 8
@@ -197,6 +198,12 @@ class FullDiskError(StorageError):
     """There is no room on the disk."""
 
     kind = "disk-full"
+
+
+class OtherVersionError(StorageError):
+    """What another version of Wardround wrote: it is whole, and this version will not read it the next time either."""
+
+    kind = "other-version"
 
 
 class ServiceAwayError(StorageError):

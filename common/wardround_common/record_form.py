@@ -13,7 +13,7 @@ from pathlib import Path
 
 from pydantic import BaseModel, ConfigDict, ValidationError
 
-from wardround_common.errors import CHECK_FILE, StorageError
+from wardround_common.errors import CHECK_FILE, OtherVersionError, StorageError
 from wardround_common.storage import write_atomically
 
 FORM = 1
@@ -33,11 +33,12 @@ def check_form(folder: Path) -> None:
     """Check that no newer version than this one has written in a state folder; one without a statement is of before.
 
     Raises:
-        StorageError: a newer one has, or what states the form cannot be read.
+        OtherVersionError: a newer one has.
+        StorageError: what states the form cannot be read.
     """
     found = _read(folder)
     if found and found.form > FORM:
-        raise StorageError(
+        raise OtherVersionError(
             f"the records here were written by a newer version of Wardround, {found.version}; this is "
             f"{version('wardround')}, which does not read them (form {found.form}; known up to {FORM})",
             where=str(folder),

@@ -22,6 +22,7 @@ from wardround_common.results import Headline, RoundRecord
 from wardround_common.strategies.contract import Moments
 from wardround_server.rounds.checkpoint import read_checkpoint, write_checkpoint
 from wardround_server.rounds.course import State
+from wardround_server.service.resuming import resuming
 
 STUDY = study()
 RECORD = RoundRecord(
@@ -86,6 +87,7 @@ def test_a_whole_checkpoint_with_other_numbers_is_another_versions_and_not_damag
     with pytest.raises(StorageError, match="written by another version") as refused:
         read_checkpoint(tmp_path / "c", STUDY)
     assert "Delete" not in str(refused.value)
+    assert resuming(refused.value, "COMMAND") == ""  # the same command would meet the same checkpoint
 
 
 def test_a_checkpoint_of_another_study_is_refused(tmp_path: Path) -> None:

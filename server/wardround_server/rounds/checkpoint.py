@@ -11,7 +11,7 @@ from pydantic import TypeAdapter, ValidationError
 from safetensors import SafetensorError
 from safetensors.numpy import load, save
 
-from wardround_common.errors import CHECK_FILE, MessageError, StorageError
+from wardround_common.errors import CHECK_FILE, MessageError, OtherVersionError, StorageError
 from wardround_common.messages.parameters import Fixed, Layout, metadata_of
 from wardround_common.metrics.class_counts import ClassCounts
 from wardround_common.results import RoundRecord
@@ -84,7 +84,8 @@ def read_checkpoint(path: Path, study: Study) -> State:
     """Read a checkpoint of the study.
 
     Raises:
-        StorageError: there is none, it is damaged, or it is of another study or of another version.
+        OtherVersionError: another version of Wardround wrote it.
+        StorageError: there is none, it is damaged, or it is of another study.
     """
     try:
         stored = path.read_bytes()
@@ -100,10 +101,11 @@ def read_checkpoint(path: Path, study: Study) -> State:
     )
     if hashlib.sha256(content).digest() != checksum:
         raise damaged
-    unlike = StorageError(  # it is whole: its sums, say, have another length in this version
+    unlike = OtherVersionError(  # it is whole: its sums, say, have another length in this version
         "the checkpoint was written by another version of Wardround, which keeps other numbers in it",
         where=str(path),
-        do="Resume or export the run with the version that began it.",
+        do="Resume or export the run with the version that began it; if that does not take this folder any more, from "
+        "the copy that was made before the upgrade.",
     )
     try:
         arrays = load(content)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from wardround_common.errors import RoundError, StorageError, WardroundError
+from wardround_common.errors import OtherVersionError, RoundError, StorageError, WardroundError
 
 
 def resuming(error: WardroundError, command: str) -> str:
@@ -10,7 +10,7 @@ def resuming(error: WardroundError, command: str) -> str:
 
     ``command``: the one that resumes it; with ``--give-up`` it also skips a round that can no longer be summed.
     """
-    if not isinstance(error, RoundError | StorageError):
+    if not isinstance(error, RoundError | StorageError) or isinstance(error, OtherVersionError):
         return ""
     said = f"Resume with: {command}"
     if isinstance(error, RoundError) and error.give_up:

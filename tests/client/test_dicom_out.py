@@ -460,6 +460,37 @@ def test_a_picture_of_findings_says_at_what_probability_each_is_decided() -> Non
     ]
 
 
+@pytest.mark.parametrize("lacking", ["measures", "orientation", "thickness", "thickness of slices"])
+def test_what_each_frame_states_for_itself_or_nobody_does_is_no_reason_to_write_no_outline(
+    lacking: str, card: Card, tmp_path: Path
+) -> None:
+    """Siemens' enhanced MR states distances and directions of each frame, and none for all."""
+    if lacking == "thickness of slices":
+        made = files("oblique", tmp_path / "none")
+        for one in made:
+            del one.SliceThickness
+    else:
+        made = files("enhanced", tmp_path / "none")
+        shared = made[0].SharedFunctionalGroupsSequence[0]
+        word = "PlaneOrientationSequence" if lacking == "orientation" else "PixelMeasuresSequence"
+        if lacking == "thickness":
+            del shared[word][0].SliceThickness
+        else:
+            for group in made[0].PerFrameFunctionalGroupsSequence:
+                group[word] = shared[word]
+            del shared[word]
+    for one in made:
+        one.ProcedureCodeSequence = []
+    written(made, tmp_path / "series")
+    (series,) = series_in(sorted((tmp_path / "series").iterdir()))
+    assert isinstance(series, Series)
+    drawn = outlined(series.geometry.shape)
+    case, answer = answered(series, drawn)
+    segmentation = segmentation_of(answer, sources_of(case), card, "BINARY")
+    assert np.array_equal(read_back(segmentation, series), drawn)
+    assert "ProcedureCodeSequence" not in segmentation
+
+
 UNLIKE = {"unlike": {"distance": 9.0, "threshold": 1.0, "unlike": True, "words": "further than 95% of these are"}}
 
 

@@ -15,7 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 from pydicom import Dataset, dcmread
 from pydicom.multival import MultiValue
-from pydicom.valuerep import DA, TM
+from pydicom.valuerep import DA, TM, format_number_as_ds
 
 from wardround_client.images.dicom import quiet, refusing
 from wardround_client.tasks.contract import Case
@@ -188,7 +188,11 @@ def sources_of(case: Case) -> Sources:
             do="Leave out --dicom: the mask is written as NIfTI.",
         )
     if series.stored == "single-frame":
-        return Sources(tuple(_attributes(one.file) for one in series.slices))
+        images = tuple(_attributes(one.file) for one in series.slices)
+        for image in images:
+            if image.get("SliceThickness") is None:  # highdicom asks for one
+                image.SliceThickness = format_number_as_ds(series.geometry.spacing_mm[0])
+        return Sources(images)
     files = {one.file for one in series.slices}
     if len(files) > 1:
         raise ImageRefused(
@@ -196,7 +200,25 @@ def sources_of(case: Case) -> Sources:
             "its frames are in several objects, and a segmentation refers to one",
             do="Leave out --dicom: the mask is written as NIfTI.",
         )
-    return Sources((_attributes(files.pop()),), tuple(one.number for one in series.slices))
+    frames = tuple(one.number for one in series.slices)
+    return Sources((_shared(_attributes(files.pop()), frames, series.geometry.spacing_mm[0]),), frames)
+
+
+def _shared(image: Dataset, frames: Sequence[int], thickness_mm: float) -> Dataset:
+    """State for all frames together what a series' frames have in common: some scanners state it of each.
+
+    highdicom looks there alone for the distances between pixels, and asks for a thickness.
+    """
+    if not image.get("SharedFunctionalGroupsSequence"):
+        image.SharedFunctionalGroupsSequence = [Dataset()]
+    shared = image.SharedFunctionalGroupsSequence[0]
+    own = [image.PerFrameFunctionalGroupsSequence[one] for one in frames]
+    for word in ("PixelMeasuresSequence", "PlaneOrientationSequence"):
+        if not shared.get(word) and all(one.get(word) for one in own):
+            shared[word] = deepcopy(own[0][word])
+    if shared.get("PixelMeasuresSequence") and shared.PixelMeasuresSequence[0].get("SliceThickness") is None:
+        shared.PixelMeasuresSequence[0].SliceThickness = format_number_as_ds(thickness_mm)
+    return image
 
 
 def _attributes(path: Path) -> Dataset:
@@ -212,6 +234,8 @@ def _attributes(path: Path) -> Dataset:
                 where=str(path),
                 do="Export it from the archive again, or leave out --dicom.",
             )
+    for element in [one for one in header if one.VR == "SQ" and not one.value]:
+        del header[element.tag]  # scanners write some that may be left out, and not empty (ProcedureCodeSequence)
     for word in _MAY_BE_EMPTY:
         if word not in header:
             setattr(header, word, "")

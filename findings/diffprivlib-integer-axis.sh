@@ -1,8 +1,9 @@
 #!/usr/bin/env bash
 # diffprivlib 0.6.6, scikit-learn 1.6.1, numpy 2.2.6.
-# Behaviour: with an axis or keepdims, mean, std, var and quantile of integers give integers: the fraction is cut off
-# after the noise. The mean of a column of yes and no is 0, whatever share says yes. Without an axis, and for the same
-# numbers as floats, they are right. The documentation says that float64 is the default for integer inputs.
+# Behaviour: with an axis or keepdims, mean, var, quantile and median of integers give integers: the fraction is cut off
+# after the noise (std is the root of such a variance). The mean of a column of yes and no is 0, whatever share says
+# yes. Without an axis, and for the same numbers as floats, they are right. The documentation says that float64 is the
+# default for integer inputs.
 # Expected: the same means for integers and floats.
 # Seen: "means with noise below 0.001: integers 55, 55, 54, floats 55.448, 55.802, 54.524; share above 50: of booleans
 # 0, 0, 0, of floats 0.582, 0.590, 0.546"

@@ -382,6 +382,14 @@ def test_the_policys_delta_counts_and_not_the_studys(tmp_path: Path) -> None:
     assert "cap over one study is 8" in needs(tmp_path, delta=1e-5)
 
 
+def test_a_hospital_that_allows_studies_without_noise_counts_those_with_little(tmp_path: Path) -> None:
+    little = study(privacy=DP | {"epsilon": 80.0})
+    assert ask(little, dataset(), opened(tmp_path)).event.noise_multiplier < 1
+    said = needs(tmp_path, little, delta=1e-3, require_dp=False)
+    assert "would bring 12 patients to epsilon 79." in said
+    assert "cap over one study is 8" in said
+
+
 @pytest.mark.parametrize(
     ("of", "changes", "says"),
     [
@@ -491,6 +499,22 @@ def test_what_a_rebuilt_ledger_carries_over_counts_for_the_cap_over_all_and_not_
     assert f"to epsilon {needed:.2f}, 5.00 of it carried over" in refusal.value.what
     (level,) = approve(asked, ledger, policy(delta=1e-3, patient_epsilon=13.0))
     assert (level.before, level.after) == (5.0, needed)
+
+
+def test_what_comes_before_the_first_round_is_reserved_until_then_and_not_charged_after_it(tmp_path: Path) -> None:
+    """One that joined late, after the sum before the first round, never spends its part of it."""
+    ledger = opened(tmp_path)
+    before = Event(noise_multiplier=4.0, sampling_rate=1.0, steps=1)
+    asked = replace(ask(STUDY, dataset(), ledger), before=before)
+    digest, cohort, event = STUDY.digest(), asked.cohort, asked.event
+    ledger.approve(digest, "test", 3, event, cohort, asked.data, lambda books: None, before)
+    assert ledger.books.left(digest) == {cohort.digest: {event: 3, before: 1}}
+    account = Account(ledger, None, asked)
+    account.charge(1, "parameters", STREAM)
+    assert ledger.books.left(digest) == {cohort.digest: {event: 2}}
+    with pytest.raises(PrivacyError, match="nothing is added up before it any more"):
+        account.charge(0, "parameters", STREAM)
+    assert charges(tmp_path) == [(1, event)]
 
 
 def test_only_the_patients_of_the_study_count_for_its_caps(tmp_path: Path) -> None:

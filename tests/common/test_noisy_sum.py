@@ -10,8 +10,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 
+from examples import DP, STUDY
 from wardround_common.errors import PrivacyError
-from wardround_common.privacy.noisy_sum import LEAST_VARIANCE, NoisySum
+from wardround_common.privacy.noisy_sum import LEAST_VARIANCE, NoisySum, least_survivors
+from wardround_common.study.file import DistributedDpSgd, Study
 
 
 def form(
@@ -97,3 +99,20 @@ def test_the_least_noise_of_one_hospital_is_that_of_which_the_docs_argue() -> No
     with pytest.raises(PrivacyError, match="too small to be accounted as Gaussian noise"):
         form(hospitals=20, survivors=20, batch_size=100_000).share(0.136)  # 4,084 each
     assert form(hospitals=20, survivors=20, batch_size=100_000).share(0.137) == 4144
+
+
+@pytest.mark.parametrize(
+    ("threshold", "least", "dropouts", "survivors"), [(4, 3, 3, 4), (3, 5, 3, 5), (3, 3, 1, 5), (3, 3, 0, 6)]
+)
+def test_a_sum_of_six_hospitals_needs_the_most_of_what_asks_for_survivors(
+    threshold: int, least: int, dropouts: int, survivors: int
+) -> None:
+    """docs/distributed-privacy.md, section 2: the noise of each is planned for that many, less the colluders."""
+    privacy = DP | {"trust": "distributed", "sampling_rate": 0.5, "dropouts": dropouts, "colluders": 1}
+    training = {key: value for key, value in STUDY["training"].items() if key != "local_epochs"}
+    secure = {"secure": True, "min_hospitals": least}
+    of = Study.model_validate(STUDY | {"privacy": privacy, "training": training, "aggregation": secure})
+    assert least_survivors(of, 6, threshold) == survivors
+    assert isinstance(of.privacy, DistributedDpSgd)
+    shape = NoisySum.of(of, of.privacy, 6, threshold)
+    assert shape.share(1.0) == math.ceil((shape.levels**2 + 9) / (survivors - 1))

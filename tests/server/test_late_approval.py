@@ -12,7 +12,7 @@ from wardround_client.state.hospital_folder import HospitalFolder
 from wardround_common.audit.log import AuditLog
 from wardround_common.audit.witness import Witness
 from wardround_common.documents.proposal import sign_approval
-from wardround_common.messages.run_header import APPROVED_HEADER, MOST, read_approved, write_approved
+from wardround_common.messages.run_header import APPROVED_HEADER, MOST, read_approved, write_approved, write_runs
 from wardround_common.storage import write_atomically
 from wardround_server.rounds.approval import ApprovalBook
 from wardround_server.service.enrolment_desk import begin
@@ -55,15 +55,18 @@ def test_status_shows_who_approved_after_a_run_began_and_who_has_not(tmp_path: P
     assert does(late[0]) == ""  # the run is over: nobody does anything in it
 
 
-def test_a_heartbeat_names_the_studies_that_this_hospital_approved_and_no_others(tmp_path: Path) -> None:
+def test_a_heartbeat_names_those_of_its_coordinators_studies_that_this_hospital_approved(tmp_path: Path) -> None:
     folder = HospitalFolder(tmp_path)
     approvals = Approvals(folder.path / "studies")
     heart = heart_of(folder, Witness(AuditLog(folder.audit, identity("a"), "hospital", "a")), b"c" * 32)
     assert APPROVED_HEADER not in heart.says()
-    yes, no, open_ = (rostered(name) for name in ("yes", "no", "open"))
-    for study in (yes, no, open_):
+    yes, no, open_, elsewhere = (rostered(name) for name in ("yes", "no", "open", "elsewhere"))
+    for study in (yes, no, open_, elsewhere):
         approvals.propose(study)
-    approvals.decide(yes, "approved")
+    for study in (yes, elsewhere):  # the one of a coordinator that this hospital had before
+        approvals.decide(study, "approved")
+    assert APPROVED_HEADER not in heart.says()
+    heart.hears(write_runs(dict.fromkeys([yes.digest(), no.digest(), open_.digest()], "training")))
     approvals.decide(no, "refused")
     (folder.path / "studies" / f"{'b' * 64}.json").write_text("damaged")
     assert read_approved(heart.says()[APPROVED_HEADER]) == {yes.digest()}

@@ -1,4 +1,4 @@
-"""What a hospital's heartbeats carry: paused or images missing, which studies it approved, its audit log's head."""
+"""What a hospital says with each heartbeat: paused, images missing, which studies it approved, its audit log's head."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from wardround_client.state.run_outcomes import keep_outcomes
 from wardround_common.audit.passage import COORDINATOR
 from wardround_common.audit.witness import IMAGES_AWAY, PAUSED, STANDING_HEADER, Witness
 from wardround_common.errors import StorageError
-from wardround_common.messages.run_header import write_approved
+from wardround_common.messages.run_header import RUNS_HEADER, read_runs, write_approved
 
 
 def heart_of(
@@ -28,10 +28,13 @@ def heart_of(
     ``heard`` is called after each answer: the witness may know of copies then (:func:`warning_of`).
     """
 
+    asked: set[str] = set()  # the studies of the coordinator's runs: those of another one are not its business
+
     def says() -> Mapping[str, str]:
         said = witness.says(COORDINATOR)
         with suppress(StorageError, OSError):  # a heartbeat is sent anyway
-            said |= write_approved(Approvals(folder.path / "studies").approved_digests())
+            approved = Approvals(folder.path / "studies").approved_digests() if asked else []
+            said |= write_approved([study for study in approved if study in asked])
             if paused_since(folder.path):
                 said[STANDING_HEADER] = PAUSED
             elif images_are_away():
@@ -41,6 +44,8 @@ def heart_of(
     def hears(headers: Mapping[str, str]) -> None:
         witness.hears(COORDINATOR, coordinator, headers)
         keep_outcomes(folder.path, headers)
+        asked.clear()
+        asked.update(read_runs(headers.get(RUNS_HEADER, "")))
         heard()
 
     return Heart(says, hears)

@@ -428,7 +428,13 @@ def test_an_image_that_names_no_study_or_instance_is_told_so_and_not_that_it_is_
 
 @pytest.mark.parametrize(
     ("unit", "code", "name"),
-    [("years", "a", "Age"), ("mL", "cm3", "Age"), ("%", "%", "Age"), ("points", "1", "Age in points")],
+    [
+        ("years", "a", "Age"),
+        ("mL", "cm3", "Age"),
+        ("%", "%", "Age"),
+        ("points", "1", "Age in points"),
+        ("D", "1", "Age in D"),
+    ],
 )
 def test_a_number_has_its_unit_in_the_report(unit: str, code: str, name: str, card: Card, tmp_path: Path) -> None:
     case, _ = classified(tmp_path)

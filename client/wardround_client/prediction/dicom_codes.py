@@ -54,7 +54,7 @@ _UNITS: dict[str, Code] = {
         ("cm2", "square centimeter", "cm2 cm²"),
         ("mm3", "cubic millimeter", "mm3 mm³"),
         ("cm3", "cubic centimeter", "cm3 cm³ ml cc"),
-        ("l", "liter", "l liter litre liters litres"),
+        ("l", "liter", "l L liter litre liters litres"),
         ("g", "gram", "g"),
         ("kg", "kilogram", "kg"),
         ("kg/m2", "kilogram per square meter", "kg/m2 kg/m²"),
@@ -68,8 +68,11 @@ _UNITS: dict[str, Code] = {
 
 
 def unit_of(word: str) -> Code | None:
-    """Return the code of UCUM for a unit that a study states in its own word; None where there is none for it."""
-    return _UNITS.get(word.casefold())
+    """Return the code of UCUM for a unit that a study states in its own word; None where there is none for it.
+
+    A single letter counts as it is written: a D is a dioptre and no day.
+    """
+    return _UNITS.get(word if len(word) == 1 else word.casefold())
 
 
 Coded = Mapping[str, tuple[str, str, str]]

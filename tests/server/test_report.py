@@ -180,6 +180,13 @@ def test_the_report_and_its_numbers_are_written_together(tmp_path: Path) -> None
     write_report(made, page.parent)
 
 
+def test_a_report_says_that_it_is_of_no_medical_device_and_of_whom_its_figures_hold() -> None:
+    """A page of figures is passed on without the model's card, which said so alone."""
+    words = " ".join("".join(Page(render(bare(1))).words).split())
+    assert "Not a medical device." in words
+    assert "at another hospital they can be worse" in words
+
+
 def test_a_folder_that_cannot_be_written_is_said_and_nothing_is_left_behind(tmp_path: Path) -> None:
     made = bare()
     (tmp_path / "file").write_text("")

@@ -65,6 +65,9 @@ def coordinator(tmp_path: Path) -> CoordinatorFolder:
 
 def test_a_folder_states_the_newest_form_that_was_written_in_it(tmp_path: Path) -> None:
     check_form(tmp_path)  # of before: it states none
+    (tmp_path / "file").touch()
+    check_form(tmp_path / "file")  # no folder: whoever uses it says so
+    check_form(tmp_path / "nowhere")
     state_form(tmp_path)
     written = (tmp_path / NAME).read_bytes()
     assert json.loads(written)["form"] == FORM

@@ -62,7 +62,7 @@ def state_form(folder: Path) -> None:
 def _read(folder: Path) -> _Form | None:
     try:
         return _Form.model_validate_json((folder / NAME).read_bytes())
-    except FileNotFoundError:
+    except (FileNotFoundError, NotADirectoryError, PermissionError):  # who may not read it may read no record either
         return None
     except (OSError, ValidationError):
         raise StorageError(

@@ -200,6 +200,13 @@ def _unreachable(address: str, error: Exception, proxy: str = "") -> LinkError:
             where=address,
             do="Nothing is lost; it keeps trying. Check HTTPS_PROXY and the proxy; the coordinator was not asked.",
         )
+    if isinstance(error, httpx.RemoteProtocolError | httpx.ReadError | httpx.WriteError):
+        return LinkError(
+            f"the coordinator cannot be reached: the connection was cut ({text or type(error).__name__})",
+            where=address,
+            do="Nothing is lost; it keeps trying. If this comes again and again, a proxy, a firewall or the network on "
+            "the way ends connections: ask who runs it.",
+        )
     if ("PROTOCOL" in text and "VERSION" in text) or "UNSUPPORTED_PROTOCOL" in text:  # OpenSSL's words, of both sides
         what = "what answers at this address does not speak TLS 1.3"
         return LinkError(

@@ -504,7 +504,23 @@ def test_files_to_store_are_listed_once_without_hidden_ones_as_those_to_predict(
         (tmp_path / name).write_bytes(b"x")
     (tmp_path / "link.dcm").symlink_to(tmp_path / "a.dcm")
     expected = [tmp_path / "a.dcm", tmp_path / "b" / "two.dcm"]
-    assert files_in([tmp_path, tmp_path / "a.dcm"]) == expected
+    assert files_in([tmp_path, tmp_path / "a.dcm"]) == (expected, 0)
     assert [each.path for each in files_of([tmp_path])] == expected
     with pytest.raises(DataError, match="no such file"):
         files_in([tmp_path / "none"])
+
+
+def test_what_accompanies_results_in_a_folder_is_passed_over_and_not_called_missing_in_the_archive(
+    tmp_path: Path,
+) -> None:
+    """A folder of predictions has tables and pictures: storing it ended with an error each time."""
+    for name in ("predictions.csv", "predict.json", "one.png", "lock"):
+        (tmp_path / name).write_bytes(b"" if name == "lock" else b"x" * 200)
+    (tmp_path / "damaged.dcm").write_bytes(b"x")
+    (tmp_path / "unnamed").write_bytes(bytes(128) + b"DICM")
+    assert files_in([tmp_path]) == ([tmp_path / "damaged.dcm", tmp_path / "unnamed"], 4)
+    assert files_in([tmp_path / "one.png"]) == ([tmp_path / "one.png"], 0)  # which was named itself
+    (tmp_path / "only").mkdir()
+    (tmp_path / "only" / "table.csv").touch()
+    with pytest.raises(DataError, match="no files to store"):
+        files_in([tmp_path / "only"])

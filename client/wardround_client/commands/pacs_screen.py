@@ -217,11 +217,14 @@ def store_and_show(
     settings = read_pacs(pacs, state)
     archive = archive_of(settings, web=web)
     committing = partial(commit, settings) if isinstance(archive, DimseArchive) else None
-    sent = store(archive, files_in(paths), anything=anything, commit=committing)
+    files, passed = files_in(paths)
+    sent = store(archive, files, anything=anything, commit=committing)
     if as_json:
         typer.echo(json.dumps([_said(each) for each in sent], indent=2, ensure_ascii=False))
     else:
         _show_sent(sent, Console())
+        if passed:
+            typer.echo(f"{passed:,} {'file' if passed == 1 else 'files'} in these folders passed over: no DICOM.")
     _check_sent(sent)
 
 

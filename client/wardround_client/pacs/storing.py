@@ -34,23 +34,42 @@ class Sent:
     """Whether the archive committed itself to it; None where it has no storage commitment, or did not report."""
 
 
-def files_in(paths: Iterable[Path]) -> list[Path]:
+def files_in(paths: Iterable[Path]) -> tuple[list[Path], int]:
     """List the files that are named, and those below the folders that are, each once; hidden ones are left out.
+
+    Below a folder files that are no DICOM accompany results, as tables and PNG of predictions do: they are passed over,
+    and their number is returned too.
 
     Raises:
         DataError: one is not there or cannot be read, or there are none.
     """
     found: dict[Path, None] = {}
+    passed: set[Path] = set()
     for path in paths:
         if path.is_dir():
-            found |= dict.fromkeys(files_below(path.resolve()))
+            for one in files_below(path.resolve()):
+                if _may_be_dicom(one):
+                    found[one] = None
+                else:
+                    passed.add(one)
         elif path.exists():
             found[path.resolve()] = None
         else:
             raise DataError("there is no such file or folder", where=str(path), do="Check the path.")
     if not found:
         raise DataError("there are no files to store", where=", ".join(map(str, paths)), do="Name files of results.")
-    return [*found]
+    return [*found], len(passed - {*found})
+
+
+def _may_be_dicom(path: Path) -> bool:
+    """Tell whether a file is DICOM by its first bytes, or is named so: a damaged one is not passed over."""
+    if path.suffix.lower() == ".dcm":
+        return True
+    try:
+        with path.open("rb") as file:
+            return file.read(132)[128:] == b"DICM"
+    except OSError:
+        return True  # storing it says why it cannot be read
 
 
 Commit = Callable[[Sequence[Instance]], dict[str, str] | None]

@@ -77,8 +77,9 @@ def test_a_flipped_or_missing_byte_is_found(tmp_path_factory: pytest.TempPathFac
     else:
         del content[data.draw(st.integers(0, len(content) - 1)) :]
     path.write_bytes(content)
-    with pytest.raises(StorageError, match="damaged"):
+    with pytest.raises(StorageError, match="damaged") as refused:
         read_checkpoint(path, STUDY)
+    assert refused.value.do.startswith("Restore it from your backup.")  # to begin again costs its privacy again
 
 
 def test_a_whole_checkpoint_with_other_numbers_is_another_versions_and_not_damaged(tmp_path: Path) -> None:

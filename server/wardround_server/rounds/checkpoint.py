@@ -97,7 +97,10 @@ def read_checkpoint(path: Path, study: Study) -> State:
         ) from None
     content, checksum = stored[:-32], stored[-32:]
     damaged = StorageError(
-        "the checkpoint is damaged", where=str(path), do="Delete it and start again from the first round."
+        "the checkpoint is damaged",
+        where=str(path),
+        do="Restore it from your backup. Without one, delete it and start again from the first round; what earlier "
+        "rounds cost in privacy still counts.",
     )
     if hashlib.sha256(content).digest() != checksum:
         raise damaged

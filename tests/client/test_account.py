@@ -501,6 +501,16 @@ def test_what_a_rebuilt_ledger_carries_over_counts_for_the_cap_over_all_and_not_
     assert (level.before, level.after) == (5.0, needed)
 
 
+def test_where_nothing_bounds_what_was_spent_before_a_rebuilt_ledger_nothing_is_approved(tmp_path: Path) -> None:
+    ledger = opened(tmp_path)
+    ledger.carry(Bound(math.inf, 1e-3), [], [])
+    assert ledger.books.carried_epsilon == math.inf
+    asked = ask(STUDY, dataset(), ledger)
+    for rules in (policy(delta=1e-3), policy(delta=1e-3, patient_epsilon=1000.0, require_dp=False)):
+        with pytest.raises(PolicyError, match="nothing bounds what the audit log records from before"):
+            approve(asked, ledger, rules)
+
+
 def test_what_comes_before_the_first_round_is_reserved_until_then_and_not_charged_after_it(tmp_path: Path) -> None:
     """One that joined late, after the sum before the first round, never spends its part of it."""
     ledger = opened(tmp_path)
@@ -509,6 +519,10 @@ def test_what_comes_before_the_first_round_is_reserved_until_then_and_not_charge
     digest, cohort, event = STUDY.digest(), asked.cohort, asked.event
     ledger.approve(digest, "test", 3, event, cohort, asked.data, lambda books: None, before)
     assert ledger.books.left(digest) == {cohort.digest: {event: 3, before: 1}}
+    early = opened(tmp_path / "early")
+    early.approve(digest, "test", 3, event, cohort, asked.data, lambda books: None, before)
+    Account(early, None, asked).charge(0, "parameters", STREAM)
+    assert early.books.left(digest) == {cohort.digest: {event: 3}}
     account = Account(ledger, None, asked)
     account.charge(1, "parameters", STREAM)
     assert ledger.books.left(digest) == {cohort.digest: {event: 2}}

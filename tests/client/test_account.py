@@ -22,6 +22,7 @@ from wardround_client.hospital.answering import Built, Hospital, build, join
 from wardround_client.hospital.secure_desk import Desk
 from wardround_client.preparation.dataset import Dataset
 from wardround_client.spending.account import Account, approve, ask
+from wardround_client.spending.charge_note import Charge
 from wardround_client.spending.ledger.entries import Event
 from wardround_client.spending.ledger.told import Bound
 from wardround_client.spending.policy import Policy
@@ -499,6 +500,9 @@ def test_what_a_rebuilt_ledger_carries_over_counts_for_the_cap_over_all_and_not_
     assert f"to epsilon {needed:.2f}, 5.00 of it carried over" in refusal.value.what
     (level,) = approve(asked, ledger, policy(delta=1e-3, patient_epsilon=13.0))
     assert (level.before, level.after) == (5.0, needed)
+    told: list[Charge] = []  # for the audit log, on which the next ledger would be rebuilt
+    Account(ledger, policy(delta=1e-3, patient_epsilon=13.0), asked, told.append).charge(1, "parameters", STREAM)
+    assert [(one.before, one.after) for one in told] == [(5.0, 5.0 + STUDY_PLAN.epsilon_after(1))]
 
 
 def test_where_nothing_bounds_what_was_spent_before_a_rebuilt_ledger_nothing_is_approved(tmp_path: Path) -> None:

@@ -257,7 +257,9 @@ def test_the_same_examination_on_another_day_has_changed_by_nothing(
         assert picture.size[0] > 1024  # both, side by side
     assert {path.stat().st_mode & 0o077 for path in out.iterdir()} == {0}
     assert "P1" not in shown + said
+    (out / ".change.png.0123abcd").write_bytes(b"half")  # of a run that was killed
     again = changed(outliner, first, later, "--out", out, "--json")
+    assert {path.name for path in out.iterdir()} == {"change.json", "change.csv", "lock"}
     assert json.loads(again[1]) == change  # the order on the command line means nothing
     assert not (out / "change.png").exists()  # no picture of another change stays
 

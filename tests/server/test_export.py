@@ -275,6 +275,19 @@ def test_a_form_that_was_made_before_does_not_stay_beside_another_model(finished
     assert not (tmp_path / "out" / "model.onnx").exists()
 
 
+def test_an_export_that_was_killed_is_done_again_in_its_folder_and_nothing_half_written_stays(
+    finished: Path, tmp_path: Path
+) -> None:
+    out = tmp_path / "out"
+    out.mkdir()
+    (out / ".model.safetensors.0123abcd").write_bytes(b"half")
+    files = export_run(finished, out)
+    assert {path.name for path in out.iterdir()} == {Path(name).parts[0] for name in files}
+    (out / ".somebody.elses.0123abcd").write_bytes(b"whole")
+    with pytest.raises(StorageError, match="holds other files"):
+        export_run(finished, out)
+
+
 def test_a_folder_that_is_not_there_is_no_unfinished_run(tmp_path: Path) -> None:
     with pytest.raises(StorageError, match="no such folder"):
         export_run(tmp_path / "nowhere", tmp_path / "out")

@@ -40,4 +40,4 @@ def _lines(one: Explained, card: Card) -> list[Line]:
     if alike is not None:
         warning = ": hardly different" if alike >= ALIKE else ""
         lines.append((f"Similarity to the map of a network with random weights: {alike:.2f}{warning}", WHITE))
-    return [*lines, *lines_of_cautions(one.done), (f"{facts['method']}. {made_by(card)}", GREY)]
+    return [*lines, *lines_of_cautions(one.done), (f"{facts['method']}. {made_by(card.name)}", GREY)]

@@ -47,7 +47,7 @@ def pictures_of_boxes(done: Done, card: Card) -> list[Picture]:
         shown = np.moveaxis(image.pixels, 0, -1) if len(image.pixels) == 3 else image.pixels[0]
         rows_mm, columns_mm = (image.spacing_mm or (1.0, 1.0))[-2:]
         shades, lines, _ = _boxed(grey(shown), (rows_mm, columns_mm), boxes, words)
-        return [Picture(with_lines(shades, [*lines, *cautions, (made_by(card), GREY)]))]
+        return [Picture(with_lines(shades, [*lines, *cautions, (made_by(card.name), GREY)]))]
     series = done.case.series[0]
     _, rows_mm, columns_mm = series.geometry.spacing_mm
     wanted = list(dict.fromkeys(box["slice"] - 1 for box in boxes))[:MOST_SHOWN] or [len(series) // 2]
@@ -55,7 +55,7 @@ def pictures_of_boxes(done: Done, card: Card) -> list[Picture]:
     for at in wanted:
         here = [box for box in boxes if box["slice"] - 1 == at]
         shades, lines, pixel_mm = _boxed(grey(series.slice(at)), (rows_mm, columns_mm), here, words)
-        lines += [*cautions, (f"Slice {at + 1} of {len(series)}. {made_by(card)}", GREY)]
+        lines += [*cautions, (f"Slice {at + 1} of {len(series)}. {made_by(card.name)}", GREY)]
         made.append(Picture(with_lines(shades, lines), (at,), pixel_mm))
     return made
 

@@ -13,7 +13,7 @@ from PIL import ImageDraw, ImageFont
 from scipy import ndimage
 
 from wardround_client.prediction.over_time import Examined
-from wardround_client.prediction.pictures import WHITE, Line, square, with_lines
+from wardround_client.prediction.pictures import CAUTION, GREY, WHITE, Line, made_by, square, with_lines
 from wardround_client.preparation import preprocessing
 from wardround_client.preparation.outline_page import COLOURS
 from wardround_client.tasks.outline_sizes import millilitres
@@ -91,7 +91,9 @@ def _lines(t: int, change: Mapping[str, Any]) -> list[Line]:
             seen = lesion["seen"][t]
             size = f"{seen['long_axis_mm']:.1f} x {seen['short_axis_mm']:.1f} mm" if seen["parts"] else ""
             lines.append((f"    {lesion['lesion']} {seen['state']} {size}".rstrip(), WHITE))
-    return lines
+    if change["examinations"][t]["unlike"]:
+        lines.append(("Unlike the training of the model", CAUTION))
+    return [*lines, (made_by(change["model"]), GREY)]
 
 
 def _laid(

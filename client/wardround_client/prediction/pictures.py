@@ -103,7 +103,7 @@ def _of_slice(
                 lines.append((f"    here part {part}: {_size(lesion)}, {millilitres(lesion['volume_ml'])}", colour))
         if len(here) > MOST_LINES:
             lines.append((f"    and {len(here) - MOST_LINES} smaller parts here", colour))
-    lines += [*cautions, (f"Slice {at + 1} of {len(series)}. {made_by(card)}", GREY)]
+    lines += [*cautions, (f"Slice {at + 1} of {len(series)}. {made_by(card.name)}", GREY)]
     return Picture(with_lines(np.asarray(canvas), lines), (at,), pixel_mm)
 
 
@@ -125,7 +125,7 @@ def _of_image(done: Done, card: Card) -> Picture:
     shown = np.moveaxis(image.pixels, 0, -1) if len(image.pixels) == 3 else image.pixels[0]
     rows_mm, columns_mm = image.spacing_mm or (1.0, 1.0)
     shades, _ = square(grey(shown), (rows_mm, columns_mm))
-    lines = [*lines_of(done.asked.about | done.answer.facts), *lines_of_cautions(done), (made_by(card), GREY)]
+    lines = [*lines_of(done.asked.about | done.answer.facts), *lines_of_cautions(done), (made_by(card.name), GREY)]
     return Picture(with_lines(shades, lines))
 
 
@@ -156,9 +156,9 @@ def _decided(one: Mapping[str, Any]) -> str:
     )
 
 
-def made_by(card: Card) -> str:
+def made_by(model: str) -> str:
     """Say below a picture that a model made it, and which."""
-    return f"Made by a model, not by a person: {card.name}"
+    return f"Made by a model, not by a person: {model}"
 
 
 def colour_of(number: int) -> tuple[int, int, int]:

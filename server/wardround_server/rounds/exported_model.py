@@ -32,7 +32,7 @@ from wardround_common.results.model_folder import (
 from wardround_common.results.parts import PARTS, Part, Parts
 from wardround_common.results.unlike import UNLIKE, Unlike, read_summed
 from wardround_common.shell.settings_file import settings_text
-from wardround_common.storage import no_room_is_said, read_whole, write_atomically
+from wardround_common.storage import half_written, no_room_is_said, read_whole, write_atomically
 from wardround_common.study.file import DpSgd, Study
 from wardround_common.study.start import Start
 from wardround_common.tasks.contract import Sums
@@ -175,7 +175,8 @@ def _check_out(out: Path, study: Study, more: Mapping[str, bytes]) -> None:
     if (out / CARD).exists() and read_model_folder(out).card.study_digest != study.digest():
         raise StorageError("this folder holds another model", where=str(out), do="Name a new folder with --out.")
     ours = {CARD, *COPIED, STUDY, UNLIKE, *MADE, *_tops(more)}
-    if {path.name for path in out.iterdir()} - ours:
+    killed = {left.name for name in ours for left in half_written(out, name)}
+    if {path.name for path in out.iterdir()} - ours - killed:
         raise StorageError(
             "this folder holds other files, and nothing is written among them",
             where=str(out),
@@ -196,6 +197,8 @@ def _clear(out: Path, more: Mapping[str, bytes]) -> None:
                 shutil.rmtree(out / name)
             else:
                 (out / name).unlink(missing_ok=True)
+        for left in half_written(out):  # by an export that was killed
+            left.unlink(missing_ok=True)
 
 
 def make_card(results: Results, state: State | None, files: dict[str, str], *, public: bool = False) -> Card:

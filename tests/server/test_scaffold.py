@@ -21,7 +21,9 @@ from wardround_client.hospital.answering import Hospital, build, join
 from wardround_client.hospital.secure_desk import Desk
 from wardround_client.preparation.dataset import Dataset
 from wardround_client.site_shift.kept import Kept
-from wardround_common.errors import MessageError, RoundError, StorageError, StudyError, WardroundError
+from wardround_client.spending.account import Account, approve, ask
+from wardround_client.spending.ledger.store import open_ledger
+from wardround_common.errors import MessageError, PrivacyError, RoundError, StorageError, StudyError, WardroundError
 from wardround_common.messages.parameters import Vector
 from wardround_common.messages.rounds import Failure, Parts, TrainRequest, Update
 from wardround_common.randomness import insecure_stream
@@ -239,6 +241,34 @@ def test_a_hospital_answers_again_alike_and_not_without_what_it_kept(tmp_path: P
     hospitals.kept("a").path.unlink()
     with pytest.raises(StorageError, match="what this hospital kept after round 2 is not here"):
         hospitals.at("a").answer("train", request.parts())
+
+
+def test_under_local_noise_a_round_is_not_answered_again_with_other_control_variates(tmp_path: Path) -> None:
+    """The same noise on other steps: the difference would have none. So with what was kept brought back from a copy."""
+    of, data = corrected(training={"rounds": 3}, privacy=DP), skewed("b")
+    built = build(of)
+    ledger = open_ledger(tmp_path / "ledger", identity("b"), durable=False)
+    asked = ask(of, data, ledger)
+    approve(asked, ledger, None)
+    kept = tmp_path / "control"
+
+    def answer(request: TrainRequest) -> None:
+        at = Kept(kept, of.digest(), built.first_own, durable=False)
+        there = join(of, data, insecure_stream(0, "b"), built, None, Account(ledger, None, asked), keeps=at)
+        assert isinstance(there.answer("train", request.parts()), Update)
+
+    first = networks.read_vector(networks.build(of), built.layout)
+    zero = np.zeros_like(first)
+    answer(TrainRequest(of.digest(), 1, first, control=zero))
+    path = Kept(kept, of.digest(), built.first_own, durable=False).path
+    copy = path.read_bytes()
+    second = TrainRequest(of.digest(), 2, first, control=zero, counted=1)
+    answer(second)
+    path.write_bytes(copy)
+    for other in (replace(second, counted=0), replace(second, control=zero + np.float32(1e-3))):
+        with pytest.raises(PrivacyError, match="answered before"):
+            answer(other)
+    answer(second)
 
 
 def test_what_the_coordinator_makes_up_of_control_variates_is_refused(tmp_path: Path) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -10,12 +11,13 @@ from typing import Any
 import numpy as np
 import pytest
 
-from consortium import Group
+from consortium import Group, identity, roster
 from examples import DP, dataset, study
 from ledgers import opened, policy
 from wardround_client import networks
 from wardround_client.hospital import answering
 from wardround_client.hospital.answering import Hospital, build, join
+from wardround_client.hospital.secure_desk import Desk
 from wardround_client.preparation.dataset import Examples
 from wardround_client.preparation.intensities import intensities_of
 from wardround_client.spending.account import Account, approve, ask
@@ -224,6 +226,24 @@ def test_the_sums_are_charged_once_as_round_0_and_answered_alike_after_a_restart
     assert books.rounds_of(LOCAL.digest()) == []
     with pytest.raises(PrivacyError, match="answered before"):
         hospital(tmp_path).answer("evaluate", question(LOCAL, move=0.5))
+
+
+def test_the_sums_are_not_answered_again_with_another_share_of_the_noise(tmp_path: Path) -> None:
+    """The same draw at another size, as in a smaller cohort: from two answers both could be computed."""
+    data, shares = dataset(), (noise_in_intensities(SHARES, 6, 4), noise_in_intensities(SHARES, 9, 4))
+    assert shares[0] != shares[1]
+    ledger = opened(tmp_path)
+    asked = ask(SHARES, data, ledger)
+    approve(asked, ledger, None)
+    account = Account(ledger, None, asked)
+    desk = Desk(SHARES, "a", identity("a"), roster("abc"), tmp_path / "desk", os.urandom, durable=False)
+    there = join(SHARES, data, insecure_stream(1, "hospital"), build(SHARES), desk, account)
+    start = networks.read_vector(networks.build(SHARES))
+    request = EvaluateRequest(SHARES.digest(), 0, "before", start)
+    told = [there._before(request, 6, 4).to_vector().tolist() for _ in range(2)]
+    assert told[0] == told[1]
+    with pytest.raises(PrivacyError, match="answered before"):
+        there._before(request, 9, 4)
 
 
 def test_after_the_first_round_nothing_is_added_up_before_it_any_more(tmp_path: Path) -> None:

@@ -515,6 +515,18 @@ def test_where_nothing_bounds_what_was_spent_before_a_rebuilt_ledger_nothing_is_
             approve(asked, ledger, rules)
 
 
+def test_a_study_is_closed_once_and_only_where_it_was_approved(tmp_path: Path) -> None:
+    ledger = opened(tmp_path)
+    with pytest.raises(PrivacyError, match="does not take part in this study"):
+        ledger.close(STUDY.digest())
+    approve(ask(STUDY, dataset(), ledger), ledger, None)
+    ledger.close(STUDY.digest())
+    terms = ledger.books.terms
+    with pytest.raises(PrivacyError, match="does not take part in this study"):
+        ledger.close(STUDY.digest())
+    assert ledger.books.terms == terms
+
+
 def test_what_comes_before_the_first_round_is_reserved_until_then_and_not_charged_after_it(tmp_path: Path) -> None:
     """One that joined late, after the sum before the first round, never spends its part of it."""
     ledger = opened(tmp_path)

@@ -69,6 +69,12 @@ def test_noise_is_the_same_on_any_number_of_threads(monkeypatch: pytest.MonkeyPa
     assert torch.equal(made(count, threads=1), made(count, threads=3))
 
 
+def test_no_block_has_the_noise_of_another(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The difference of two numbers with the same noise has none."""
+    monkeypatch.setattr(noise, "BLOCK", 1024)
+    assert len(np.unique(made(5 * 1024).numpy())) > 5 * 1024 - 5
+
+
 def test_noise_of_a_step_does_not_depend_on_the_step_before() -> None:
     with noise_maker(1001, 1.0, CPU, 2) as maker:
         zeros = [torch.zeros(1001, dtype=torch.float64)]

@@ -172,6 +172,14 @@ def test_the_whole_study_keeps_to_its_epsilon() -> None:
     assert 0 < plan.epsilon_after(1) < plan.epsilon_after(2)
 
 
+def test_the_whole_study_keeps_to_its_epsilon_where_hospitals_share_the_noise() -> None:
+    training = {key: value for key, value in STUDY["training"].items() if key != "local_epochs"} | {"rounds": 30}
+    sections = {"privacy": SHARED | {"sampling_rate": 0.25}, "aggregation": {"min_hospitals": 3, "secure": True}}
+    plan = plan_privacy(Study.model_validate(STUDY | sections | {"training": training}), patients=100)
+    assert plan is not None
+    assert 7.8 < plan.epsilon_after(30) <= 8.0
+
+
 def test_what_was_added_up_before_the_first_round_is_part_of_the_epsilon_that_is_told() -> None:
     before = SampledGaussian(4.0, 1.0, 1)
     plan = PrivacyPlan(delta=1e-3, noise_multiplier=3.0, sampling_rate=0.5, steps_a_round=2, before=before)

@@ -228,6 +228,13 @@ def test_the_sums_are_charged_once_as_round_0_and_answered_alike_after_a_restart
         hospital(tmp_path).answer("evaluate", question(LOCAL, move=0.5))
 
 
+def test_noise_is_made_for_all_channels_of_a_patient() -> None:
+    of = LOCAL.but({"data.channels": 3})
+    assert patient_square(3) == HALF**2 * 7
+    least = noise_of(of) ** 2 * patient_square(3)
+    assert least + 9 <= noise_in_intensities(of, 1, 1) <= least * (1 + 1e-9) + 10
+
+
 def test_the_sums_are_not_answered_again_with_another_share_of_the_noise(tmp_path: Path) -> None:
     """The same draw at another size, as in a smaller cohort: from two answers both could be computed."""
     data, shares = dataset(), (noise_in_intensities(SHARES, 6, 4), noise_in_intensities(SHARES, 9, 4))

@@ -26,7 +26,8 @@ from measure import RESULTS, report
 from wardround_client import networks
 from wardround_client.training.evaluation import sums_of
 from wardround_common.messages.parameters import Vector
-from wardround_common.study.file import DpSgd, Study, read_study
+from wardround_common.study.file import Study, read_study
+from wardround_common.study.privacy import DpSgd
 from wardround_server.rounds.course import run_study
 from wardround_server.rounds.secure_rounds import Consortium, FolderJournal
 from wardround_simulation import jobs

@@ -31,7 +31,8 @@ from measure import report
 from private_features import Rows, padded
 from private_loop import EPSILONS, STUDY, Floats, Steps, area, hospitals, models
 from wardround_client.preparation.dataset import Dataset
-from wardround_common.study.file import NEXT, read_study
+from wardround_common.study.data import NEXT
+from wardround_common.study.file import read_study
 from wardround_simulation.federation import Federation, alone_study, open_hospital
 
 Record = Literal["image", "slice"]

@@ -24,7 +24,7 @@ from torch.utils._pytree import tree_leaves
 
 from wardround_client import networks as registry
 from wardround_client.training.network_probe import Defect, defects_of
-from wardround_common.study.file import Norm
+from wardround_common.study.model import Norm
 from wardround_common.study.networks import known_networks
 from wardround_common.tasks.registry import TASKS
 

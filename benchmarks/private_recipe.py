@@ -42,8 +42,10 @@ from wardround_client.training.local_work import plan_privacy
 from wardround_common.messages.parameters import Vector
 from wardround_common.metrics.ranking import count_by_score, roc_area
 from wardround_common.randomness import Stream, insecure_stream
-from wardround_common.study.file import Augmentation, DistributedDpSgd, Study
+from wardround_common.study.file import Study
+from wardround_common.study.privacy import DistributedDpSgd
 from wardround_common.study.schedule import learning_rate
+from wardround_common.study.training import Augmentation
 from wardround_simulation.federation import Federation, Site, alone_study, open_hospital
 from wardround_simulation.places import Places, sites_in
 

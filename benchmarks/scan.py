@@ -32,7 +32,7 @@ from wardround_client.intake import kept_pixels
 from wardround_client.intake.index import scan
 from wardround_client.intake.instance import Index
 from wardround_client.preparation.dataset import Source, keep_images
-from wardround_common.study.file import Data
+from wardround_common.study.data import Data
 
 TURNS = 7
 MEANINGS = {

@@ -17,7 +17,8 @@ from wardround_client.training.devices import CPU
 from wardround_client.training.local_work import LocalRun, gradient_sum, plan_privacy, train
 from wardround_common.privacy.noisy_sum import NoisySum
 from wardround_common.randomness import insecure_stream
-from wardround_common.study.file import DistributedDpSgd, Study
+from wardround_common.study.file import Study
+from wardround_common.study.privacy import DistributedDpSgd
 from wardround_common.study.template import usual_keys
 
 LARGE = 5_000_000

@@ -19,7 +19,9 @@ from wardround_client.preparation.source import Source
 from wardround_client.tasks.contract import Found, LocalTask, Loss, Targets
 from wardround_client.tasks.registry import LOCAL_TASKS
 from wardround_common.errors import MessageError
-from wardround_common.study.file import Data, Study, Training
+from wardround_common.study.data import Data
+from wardround_common.study.file import Study
+from wardround_common.study.training import Training
 from wardround_common.tasks.contract import Metric, Task, TaskSection, Words
 from wardround_common.tasks.registry import INSTALLED
 

@@ -34,7 +34,9 @@ from wardround_common.keys.identity import Identity, Roster
 from wardround_common.messages.parameters import Vector
 from wardround_common.randomness import insecure_stream
 from wardround_common.storage import read_whole
-from wardround_common.study.file import Aggregation, DistributedDpSgd, Study
+from wardround_common.study.aggregation import Aggregation
+from wardround_common.study.file import Study
+from wardround_common.study.privacy import DistributedDpSgd
 
 WEIGHTS = "start.weights"
 """In a run's folder: the file of weights that its study's network begins with."""

@@ -27,7 +27,8 @@ from wardround_common.messages.rounds import Failure, Parts
 from wardround_common.metrics import PatientSums
 from wardround_common.results import PrivacySpent, SplitCounts
 from wardround_common.results.map_sums import MapCell
-from wardround_common.study.file import DpSgd, Study
+from wardround_common.study.file import Study
+from wardround_common.study.privacy import DpSgd
 from wardround_server.rounds.checkpoint import read_checkpoint, write_checkpoint
 from wardround_server.rounds.course import Event, RoundEnds, State, run_study
 from wardround_server.rounds.keeping import over

@@ -17,7 +17,8 @@ from wardround_client.training.accounting import SampledGaussian, epsilon_of
 from wardround_client.training.local_work import PrivacyPlan, plan_privacy
 from wardround_common.errors import PrivacyError
 from wardround_common.privacy.noisy_sum import NoisySum
-from wardround_common.study.file import DistributedDpSgd, DpSgd, Study
+from wardround_common.study.file import Study
+from wardround_common.study.privacy import DistributedDpSgd, DpSgd
 from wardround_common.study.sums import threshold_for
 
 

@@ -18,7 +18,8 @@ from matplotlib.figure import Figure
 from wardround_common.errors import RoundError, StorageError, StudyError
 from wardround_common.results import FEDERATED, Results
 from wardround_common.storage import write_atomically
-from wardround_common.study.file import DpSgd, Study, read_study
+from wardround_common.study.file import Study, read_study
+from wardround_common.study.privacy import DpSgd
 from wardround_common.tasks.registry import task_of
 from wardround_server.report.figures.style import Shown
 from wardround_server.report.tables.quality import counted

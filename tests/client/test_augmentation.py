@@ -10,7 +10,7 @@ import torch
 
 from wardround_client.training.augmentation import BLUR, NOISE, SHADING, augment
 from wardround_common.randomness import insecure_stream
-from wardround_common.study.file import Augmentation
+from wardround_common.study.training import Augmentation
 
 ALL: tuple[Augmentation, ...] = get_args(Augmentation)
 NOTHING = torch.zeros(6)

@@ -21,7 +21,7 @@ from wardround_common.shell.cli import wardround
 from wardround_common.study.bundle import read_bundle
 from wardround_common.study.file import Study, parse_canonical
 from wardround_common.study.template import study_text
-from wardround_common.study.words import describe
+from wardround_common.study.words.describe import describe
 
 UNET: dict[str, Any] = {
     "_target_": "UNet",

@@ -30,7 +30,7 @@ from wardround_common.results.model_folder import MODEL, Card, PrivacyClaim
 from wardround_common.study.file import Study, parse_study
 from wardround_common.study.start import Start
 from wardround_common.study.template import study_text
-from wardround_common.study.words import describe
+from wardround_common.study.words.describe import describe
 from wardround_common.tasks.generation import TASK, Generation
 
 SECTION = Generation(name="generation", classes=("none", "mass"), latent=3, beta=2.0)

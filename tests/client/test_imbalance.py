@@ -21,7 +21,7 @@ from wardround_common.metrics.class_counts import ClassCounts
 from wardround_common.randomness import insecure_stream
 from wardround_common.secagg.question import question_digest
 from wardround_common.study.file import Study
-from wardround_common.study.words import describe
+from wardround_common.study.words.describe import describe
 
 CPU = torch.device("cpu")
 FOCAL = {"focal_gamma": 2.0, "class_weights": [1.0, 50.0]}

@@ -31,7 +31,7 @@ from wardround_common.randomness import insecure_stream
 from wardround_common.study.file import Study, parse_study
 from wardround_common.study.template import study_text
 from wardround_common.study.variables import Variable
-from wardround_common.study.words import describe
+from wardround_common.study.words.describe import describe
 
 AGE = {"name": "age", "attribute": "PatientAge", "range": [0.0, 100.0]}
 SEX = {"name": "sex", "attribute": "PatientSex", "values": ["F", "M"]}

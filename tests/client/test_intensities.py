@@ -22,7 +22,7 @@ from wardround_common.randomness import insecure_stream
 from wardround_common.study.before import INPUT_TENSORS, Before
 from wardround_common.study.file import Study
 from wardround_common.study.start import Start, Trained
-from wardround_common.study.words import describe
+from wardround_common.study.words.describe import describe
 
 OF = study(data={"normalisation": "federation"}, training={"count_classes": True})
 

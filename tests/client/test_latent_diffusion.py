@@ -19,7 +19,7 @@ from wardround_client.tasks.generation import parts_of
 from wardround_client.training.rehearsal import rehearse
 from wardround_common.errors import StudyError
 from wardround_common.study.file import Study
-from wardround_common.study.words import describe
+from wardround_common.study.words.describe import describe
 from wardround_common.tasks.generation import Generation
 
 SECTION = Generation(name="generation", classes=("none", "mass"), latent=3, beta=2.0, sampler="diffusion")

@@ -35,7 +35,7 @@ from wardround_common.shell.study_cli import app
 from wardround_common.study.file import Study, parse_canonical, parse_study
 from wardround_common.study.plugins import Plugin, admit_steps, compare, plugin_here
 from wardround_common.study.steps import check_of_plugin, step_of
-from wardround_common.study.words import describe
+from wardround_common.study.words.describe import describe
 
 STEP = """
 import numpy as np

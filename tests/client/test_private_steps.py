@@ -15,7 +15,8 @@ from wardround_client.training.local_work import LocalRun, PrivacyPlan, gradient
 from wardround_client.training.noise import unit_of, write_numbers
 from wardround_common.privacy.noisy_sum import NoisySum
 from wardround_common.randomness import insecure_stream
-from wardround_common.study.file import DistributedDpSgd, Study
+from wardround_common.study.file import Study
+from wardround_common.study.privacy import DistributedDpSgd
 
 STREAM = insecure_stream(1, "hospital")
 CLIP, RATE, ROUND, STEPS, MOST_IMAGES, LEARNING_RATE = 0.25, 0.5, 2, 3, 2, 0.05

@@ -29,7 +29,7 @@ from wardround_common.secagg.messages import MaskedAnswer
 from wardround_common.secagg.terms import write_members
 from wardround_common.site_shift.registry import MEASURES
 from wardround_common.study.file import Study
-from wardround_common.study.words import describe
+from wardround_common.study.words.describe import describe
 
 STREAM = insecure_stream(1, "hospital")
 SHARED_NOISE = DP | {"trust": "distributed", "sampling_rate": 1.0, "dropouts": 0, "colluders": 1}

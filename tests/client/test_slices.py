@@ -37,7 +37,7 @@ from wardround_common.metrics.unlike import BINS, FEATURES, FeatureSums
 from wardround_common.results.unlike import Unlike
 from wardround_common.shell.cli import wardround
 from wardround_common.study.file import Study
-from wardround_common.study.words import describe
+from wardround_common.study.words.describe import describe
 from wardround_common.tasks import classification
 
 AXIAL = [1, 0, 0, 0, 1, 0]

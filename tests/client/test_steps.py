@@ -24,9 +24,10 @@ from wardround_client.publishing.bundle import why_not
 from wardround_client.volumes import Series, series_in
 from wardround_common.errors import ImageRefused, StudyError
 from wardround_common.installed import files_in
-from wardround_common.study.file import Data, Study, parse_study
+from wardround_common.study.data import Data
+from wardround_common.study.file import Study, parse_study
 from wardround_common.study.steps import STEPS, example_of, known_steps, table_of_steps
-from wardround_common.study.words import describe
+from wardround_common.study.words.describe import describe
 
 ROOT = Path(__file__).parents[2]
 MEDIAN = {"step": "median", "size": 3}

@@ -17,9 +17,10 @@ from wardround_client.tasks.registry import LOCAL_TASKS
 from wardround_client.training.augmentation import augment
 from wardround_common.errors import MessageError, StudyError
 from wardround_common.randomness import insecure_stream
-from wardround_common.study.file import Augmentation, Study, parse_study
+from wardround_common.study.file import Study, parse_study
 from wardround_common.study.template import study_text, usual_keys
-from wardround_common.study.words import describe
+from wardround_common.study.training import Augmentation
+from wardround_common.study.words.describe import describe
 from wardround_common.tasks.registry import TASKS
 
 RECORDS, SPACE = 12, (16, 16)

@@ -16,7 +16,7 @@ from wardround_common.messages.rounds import TrainRequest
 from wardround_common.randomness import insecure_stream
 from wardround_common.study.file import Study, parse_study
 from wardround_common.study.template import study_text
-from wardround_common.study.words import describe
+from wardround_common.study.words.describe import describe
 
 
 @pytest.fixture(autouse=True)

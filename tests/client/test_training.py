@@ -27,7 +27,8 @@ from wardround_common.errors import ModelError, PrivacyError
 from wardround_common.privacy.accounting import SampledGaussian, epsilon_of
 from wardround_common.privacy.noisy_sum import NoisySum
 from wardround_common.randomness import insecure_stream
-from wardround_common.study.file import DistributedDpSgd, Study
+from wardround_common.study.file import Study
+from wardround_common.study.privacy import DistributedDpSgd
 from wardround_common.study.schedule import learning_rate
 
 SHARED = DP | {"trust": "distributed", "sampling_rate": 1.0, "dropouts": 0, "colluders": 0}

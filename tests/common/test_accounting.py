@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 from wardround_common.errors import PrivacyError
 from wardround_common.privacy.accounting import SampledGaussian, before_rounds, epsilon_of, noise_multiplier_for
 from wardround_common.privacy.privacy_loss import step_loss
-from wardround_common.study.file import DpSgd
+from wardround_common.study.privacy import DpSgd
 
 GRID = json.loads((Path(__file__).parents[1] / "reference" / "dp_accounting.json").read_text())["rows"]
 FIFTY = tuple(SampledGaussian(2.0 + 0.03 * k, 0.02 + 0.004 * k, 50 + 9 * k) for k in range(50))

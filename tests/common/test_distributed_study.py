@@ -5,9 +5,10 @@ from __future__ import annotations
 import pytest
 
 from wardround_common.errors import StudyError
-from wardround_common.study.file import DistributedDpSgd, DpSgd, Study, parse_canonical, parse_study
+from wardround_common.study.file import Study, parse_canonical, parse_study
+from wardround_common.study.privacy import DistributedDpSgd, DpSgd
 from wardround_common.study.template import study_text
-from wardround_common.study.words import describe
+from wardround_common.study.words.describe import describe
 
 TEXT = study_text("shared", distributed=True)
 LOCAL = study_text("shared")

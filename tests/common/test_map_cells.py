@@ -10,7 +10,7 @@ from wardround_common.errors import MessageError, StudyError
 from wardround_common.metrics.sums import UNIT
 from wardround_common.results.map_sums import MapCell, figures_of_maps, read_maps
 from wardround_common.study.file import Study, parse_study, study_text
-from wardround_common.study.words import describe
+from wardround_common.study.words.describe import describe
 
 ONE = round(1 / UNIT)
 

@@ -13,7 +13,8 @@ from hypothesis.extra.numpy import arrays
 from examples import DP, STUDY
 from wardround_common.errors import PrivacyError
 from wardround_common.privacy.noisy_sum import LEAST_VARIANCE, NoisySum, least_survivors
-from wardround_common.study.file import DistributedDpSgd, Study
+from wardround_common.study.file import Study
+from wardround_common.study.privacy import DistributedDpSgd
 
 
 def form(

@@ -7,7 +7,7 @@ import pytest
 from wardround_common.errors import StudyError
 from wardround_common.study.file import parse_canonical, parse_study
 from wardround_common.study.template import VOLUME_REASONS, study_text
-from wardround_common.study.words import describe
+from wardround_common.study.words.describe import describe
 
 TEXT = study_text("outlines", task="segmentation", dp=False)
 

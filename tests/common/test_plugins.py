@@ -38,7 +38,7 @@ from wardround_common.strategies.registry import strategy_of
 from wardround_common.study.file import Study, parse_canonical
 from wardround_common.study.plugins import admit, plugin_here
 from wardround_common.study.roster import Listed
-from wardround_common.study.words import describe
+from wardround_common.study.words.describe import describe
 from wardround_common.tasks.registry import task_of
 from wardround_server.rounds.absences import remedies
 from wardround_simulation.workers import Broke, Job, _result_or_bug

@@ -21,10 +21,13 @@ from wardround_common.plugins.names import GROUPS
 from wardround_common.registry import REGISTRIES, Registry
 from wardround_common.shell import study_cli
 from wardround_common.strategies.registry import STRATEGIES
-from wardround_common.study.file import Augmentation, Intensity, Norm, Tracking
+from wardround_common.study.data import Intensity
+from wardround_common.study.model import Norm
 from wardround_common.study.networks import NETWORKS, known_networks
 from wardround_common.study.template import REASONS, study_text
-from wardround_common.study.words import INTENSITIES, NORMS
+from wardround_common.study.tracking import Tracking
+from wardround_common.study.training import Augmentation
+from wardround_common.study.words.work import INTENSITIES, NORMS
 from wardround_common.tasks.registry import TASKS
 from wardround_server.report.tracking import PACKAGES
 

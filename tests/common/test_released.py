@@ -30,7 +30,7 @@ from wardround_common.study.file import Study, parse_study
 from wardround_common.study.roster import Listed
 from wardround_common.study.start import Start, Trained
 from wardround_common.study.template import toml_value
-from wardround_common.study.words import describe
+from wardround_common.study.words.describe import describe
 
 CLAIM = PrivacyClaim(epsilon=3.0, delta=1e-3, trust="local", statement="No patient spent more.")
 

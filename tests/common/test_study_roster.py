@@ -12,7 +12,7 @@ from wardround_common.keys.identity import Identity
 from wardround_common.study.file import Study, parse_canonical, parse_study
 from wardround_common.study.roster import Listed, keys_of
 from wardround_common.study.template import study_text
-from wardround_common.study.words import describe
+from wardround_common.study.words.describe import describe
 
 
 def listed(name: str, secret: str = "") -> Listed:

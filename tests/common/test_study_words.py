@@ -11,7 +11,8 @@ from wardround_common.study.faults import LESSONS
 from wardround_common.study.file import Study, parse_study
 from wardround_common.study.roster import Listed
 from wardround_common.study.template import DEFAULTS, OPTIONAL, REASONS, SECTION_REASONS, study_text
-from wardround_common.study.words import NORMS, describe
+from wardround_common.study.words.describe import describe
+from wardround_common.study.words.work import NORMS
 
 
 def said(study: Study) -> str:

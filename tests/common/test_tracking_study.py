@@ -10,7 +10,7 @@ from examples import study as example
 from wardround_common.errors import StudyError
 from wardround_common.study.file import parse_canonical, parse_study
 from wardround_common.study.template import study_text
-from wardround_common.study.words import describe
+from wardround_common.study.words.describe import describe
 
 SERVER = "https://mlflow.example.org/team"
 

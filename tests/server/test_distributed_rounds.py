@@ -20,7 +20,8 @@ from wardround_common.errors import MessageError, RoundError
 from wardround_common.messages.rounds import Parts
 from wardround_common.privacy.noisy_sum import NoisySum, least_survivors
 from wardround_common.randomness import insecure_stream
-from wardround_common.study.file import DistributedDpSgd, Study
+from wardround_common.study.file import Study
+from wardround_common.study.privacy import DistributedDpSgd
 from wardround_common.study.sums import threshold_for
 from wardround_server.rounds.course import Event, RoundEnds, State, run_study
 

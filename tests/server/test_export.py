@@ -25,7 +25,8 @@ from wardround_common.results.model_folder import read_model_folder
 from wardround_common.results.parts import Part
 from wardround_common.results.record import SplitCounts
 from wardround_common.shell.release_cli import app
-from wardround_common.study.file import DpSgd, Study, parse_study, read_study
+from wardround_common.study.file import Study, parse_study, read_study
+from wardround_common.study.privacy import DpSgd
 from wardround_common.study.template import study_text
 from wardround_common.tasks.registry import task_of
 from wardround_server.report.example import example

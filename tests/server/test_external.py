@@ -19,7 +19,7 @@ from wardround_common.messages.rounds import EvaluateRequest, TrainRequest
 from wardround_common.randomness import insecure_stream
 from wardround_common.results import ALL, EXTERNAL, FEDERATED, TRAINED, Results
 from wardround_common.study.file import Study, _study
-from wardround_common.study.words import describe
+from wardround_common.study.words.describe import describe
 from wardround_server.service.runs import Runs
 from wards import Wards, rostered
 

@@ -13,7 +13,7 @@ from wardround_common.metrics.sum_intervals import INDEPENDENT
 from wardround_common.results import ALL, EXTERNAL, FEDERATED, TRAINED, Results, SubgroupFigures, Subgrouping
 from wardround_common.results.evaluation import OF_PATIENTS
 from wardround_common.results.parts import Part
-from wardround_common.study.words import says_unlike
+from wardround_common.study.words.work import says_unlike
 from wardround_server.report.card_words import UNSAID, CardWords, read_words
 from wardround_server.report.example import example
 from wardround_server.report.model_card import (

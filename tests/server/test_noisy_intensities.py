@@ -30,10 +30,12 @@ from wardround_common.privacy.accounting import before_rounds, epsilon_of
 from wardround_common.privacy.noisy_intensities import noise_in_intensities
 from wardround_common.privacy.noisy_sum import least_survivors
 from wardround_common.randomness import insecure_stream
+from wardround_common.study.aggregation import Aggregation
 from wardround_common.study.before import INPUT_TENSORS
-from wardround_common.study.file import Aggregation, DpSgd, Study
+from wardround_common.study.file import Study
+from wardround_common.study.privacy import DpSgd
 from wardround_common.study.sums import threshold_for
-from wardround_common.study.words import said_of_intensities
+from wardround_common.study.words.work import said_of_intensities
 from wardround_server.rounds.course import Event, RoundBegins, State, run_study
 
 from test_distributed_rounds import SHARED  # isort: skip

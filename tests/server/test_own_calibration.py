@@ -23,7 +23,7 @@ from wardround_common.results import ALL, FEDERATED, Results
 from wardround_common.results.evaluation import recalibrated
 from wardround_common.results.subgroup_sums import length, nobody, read
 from wardround_common.study.file import Study, _study
-from wardround_common.study.words import describe
+from wardround_common.study.words.describe import describe
 from wardround_server.rounds import approval
 from wardround_server.rounds.course import judge_study, run_study
 from wardround_server.rounds.secure_rounds import Consortium

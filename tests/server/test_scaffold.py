@@ -31,7 +31,7 @@ from wardround_common.results import RoundRecord
 from wardround_common.secagg.question import question_digest
 from wardround_common.strategies.contract import Moments
 from wardround_common.study.file import Study
-from wardround_common.study.words import describe
+from wardround_common.study.words.describe import describe
 from wardround_server.rounds import course
 from wardround_server.rounds.carried import Carried, carried
 from wardround_server.rounds.checkpoint import read_checkpoint, write_checkpoint

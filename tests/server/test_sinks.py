@@ -23,7 +23,7 @@ from wardround_common.results import Headline, RoundRecord
 from wardround_common.results.sinks import Tracked
 from wardround_common.study.file import Study
 from wardround_common.study.plugins import compare, plugin_here
-from wardround_common.study.words import describe
+from wardround_common.study.words.describe import describe
 from wardround_server.report import plugin_sink
 from wardround_server.report.tracking import check_tracking, figures_of, open_tracking
 from wardround_server.report.wandb_sink import WandbSink

@@ -283,7 +283,7 @@ def test_a_ballot_is_one_bit() -> None:
 
 
 def test_a_study_without_the_new_keys_keeps_its_digest_and_says_nothing_of_a_vote() -> None:
-    from wardround_common.study.words import describe
+    from wardround_common.study.words.describe import describe
 
     def said(of: Study) -> str:
         return " ".join(sentence for passage in describe(of) for sentence in passage.sentences)

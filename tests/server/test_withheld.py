@@ -24,7 +24,7 @@ from wardround_common.randomness import insecure_stream
 from wardround_common.results.subgroup_sums import length, nobody, read
 from wardround_common.results.withheld import figures_of_withheld
 from wardround_common.study.file import Study
-from wardround_common.study.words import describe
+from wardround_common.study.words.describe import describe
 from wardround_server.rounds.course import judge_study, run_study
 from wardround_server.rounds.secure_rounds import Consortium
 from wards import Wards, rostered

@@ -10,7 +10,7 @@ from test_run import model
 from test_simulate_command import typed
 
 from wardround_common.results import ALL, FEDERATED, Results, alone
-from wardround_common.study.file import DpSgd
+from wardround_common.study.privacy import DpSgd
 from wardround_simulation.demo import demo_study
 
 

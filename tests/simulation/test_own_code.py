@@ -20,7 +20,7 @@ from wardround_common.errors import PrivacyError, StudyError
 from wardround_common.registry import is_own
 from wardround_common.results.comparison import read_results
 from wardround_common.study.file import parse_canonical
-from wardround_common.study.words import describe
+from wardround_common.study.words.describe import describe
 from wardround_simulation.own_code import check_sent, name_of, with_own
 
 pytestmark = pytest.mark.usefixtures("undrawn")

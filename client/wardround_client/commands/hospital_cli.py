@@ -335,7 +335,7 @@ def approve(
     from wardround_client.state.run_outcomes import outcomes
     from wardround_client.state.state_folder import hospital_state
     from wardround_common.errors import PolicyError
-    from wardround_common.study.words import describe
+    from wardround_common.study.words.describe import describe
 
     folder = HospitalFolder(state or hospital_state())
     approvals = Approvals(folder.path / "studies")

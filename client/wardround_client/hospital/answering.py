@@ -55,8 +55,10 @@ from wardround_common.secagg.encoding import Encoding, encode_counts
 from wardround_common.secagg.exchange import Masked
 from wardround_common.secagg.messages import Confirmation, ConfirmRequest, MaskedAnswer, Opened, OpenRequest
 from wardround_common.secagg.question import evaluated_digest, question_digest
+from wardround_common.study.aggregation import Aggregation
 from wardround_common.study.before import INPUT_TENSORS, Before, asks_before, asks_intensities
-from wardround_common.study.file import Aggregation, DistributedDpSgd, DpSgd, Study
+from wardround_common.study.file import Study
+from wardround_common.study.privacy import DistributedDpSgd, DpSgd
 from wardround_common.study.schedule import reach
 from wardround_common.tasks.contract import Sums
 from wardround_common.tasks.registry import task_of

@@ -51,7 +51,9 @@ from wardround_common.plugins.blame import FAULTS
 from wardround_common.plugins.names import is_plugin, package_of, part_of
 from wardround_common.registry import is_own
 from wardround_common.study.bundle import Bundle
-from wardround_common.study.file import Data, Norm, Study
+from wardround_common.study.data import Data
+from wardround_common.study.file import Study
+from wardround_common.study.model import Norm
 from wardround_common.study.networks import NETWORKS
 from wardround_common.study.plugins import admit
 from wardround_common.tasks.generation import Generation

@@ -15,7 +15,7 @@ import torch
 from torch import nn
 
 from wardround_client.networks._recurrent import STATE, Recurrent
-from wardround_common.study.file import Pooling
+from wardround_common.study.model import Pooling
 
 FEATURES = 32
 """What the network says of each image; few, since noise for privacy grows with the number of weights."""

@@ -17,7 +17,7 @@ from wardround_client.networks._network import Network
 from wardround_common.errors import StudyError
 from wardround_common.messages.link_limits import LinkLimits
 from wardround_common.study.bundle import Bundle
-from wardround_common.study.file import Norm
+from wardround_common.study.model import Norm
 
 _CONVERTED = "wardround_converted"
 _MIXING = (*BATCH, nn.SyncBatchNorm)

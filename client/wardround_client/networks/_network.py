@@ -8,7 +8,7 @@ from typing import Protocol, runtime_checkable
 import torch
 from torch import nn
 
-from wardround_common.study.file import Norm
+from wardround_common.study.model import Norm
 
 
 class Build(Protocol):

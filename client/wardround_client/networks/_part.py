@@ -16,7 +16,7 @@ from torch import nn
 
 from wardround_client.networks._layers import CONVOLUTION
 from wardround_common.errors import StudyError
-from wardround_common.study.file import Model
+from wardround_common.study.model import Model
 
 TRANSPOSED = (nn.ConvTranspose1d, nn.ConvTranspose2d, nn.ConvTranspose3d)
 """May be the last layer; there is no adapter for them."""

@@ -7,7 +7,7 @@ from torch import nn
 
 from wardround_client.networks._layers import CONVOLUTION, POOLING, normalisation
 from wardround_client.networks._network import Build
-from wardround_common.study.file import Norm
+from wardround_common.study.model import Norm
 
 
 class PlainCnn(nn.Module):

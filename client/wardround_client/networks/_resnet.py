@@ -9,7 +9,7 @@ from torch import nn
 
 from wardround_client.networks._layers import Copy, monai_norm
 from wardround_client.networks._network import Build
-from wardround_common.study.file import Norm
+from wardround_common.study.model import Norm
 
 
 def residual(make: Callable[..., nn.Module]) -> Build:

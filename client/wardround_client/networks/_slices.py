@@ -12,7 +12,7 @@ from __future__ import annotations
 import torch
 from torch import nn
 
-from wardround_common.study.file import NEXT
+from wardround_common.study.data import NEXT
 
 WEIGHTS = (0.25, 0.5, 0.25)
 """Of what is said of the image before, of the slice's own, and of the one after."""

@@ -17,7 +17,7 @@ from torch.nn import functional
 
 from wardround_client.networks._layers import normalisation
 from wardround_client.networks._network import Build
-from wardround_common.study.file import Norm
+from wardround_common.study.model import Norm
 
 GRID = 4
 """Height and width of the map that the latent numbers are made of, and of the one that an image is made from."""

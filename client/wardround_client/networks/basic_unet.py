@@ -7,7 +7,7 @@ from torch import nn
 
 from wardround_client.networks._layers import monai_norm
 from wardround_client.networks._network import Network
-from wardround_common.study.file import Norm
+from wardround_common.study.model import Norm
 
 
 def _build(channels: int, outputs: int, norm: Norm, dims: int) -> nn.Module:

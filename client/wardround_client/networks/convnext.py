@@ -12,7 +12,7 @@ from torch import nn
 
 from wardround_client.networks._layers import AVERAGES, CONVOLUTION, normalisation
 from wardround_client.networks._network import Network
-from wardround_common.study.file import Norm
+from wardround_common.study.model import Norm
 
 WIDTHS, DEPTHS = (40, 80, 160, 320), (2, 2, 6, 2)
 

@@ -20,7 +20,7 @@ from torch.nn import functional
 
 from wardround_client.networks._network import Network
 from wardround_client.networks.wavelets import GROUPS, WaveletFeatures
-from wardround_common.study.file import Norm
+from wardround_common.study.model import Norm
 
 KEPT = 16
 """Numbers that the classifier reads."""

@@ -10,7 +10,7 @@ from torch import nn
 
 from wardround_client.networks._layers import AVERAGES, CONVOLUTION, POOLING, normalisation
 from wardround_client.networks._network import Network
-from wardround_common.study.file import Norm
+from wardround_common.study.model import Norm
 
 STAGES = ((64,), (128,), (256, 256), (512, 512), (512, 512))
 

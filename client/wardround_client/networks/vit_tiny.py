@@ -15,7 +15,7 @@ from torch.nn import functional
 
 from wardround_client.networks._layers import CONVOLUTION
 from wardround_client.networks._network import Network
-from wardround_common.study.file import Norm
+from wardround_common.study.model import Norm
 
 WIDTH, HEADS, DEPTH, PATCH = 192, 3, 6, 8
 LONGEST_WAVE = 10_000.0

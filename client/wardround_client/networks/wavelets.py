@@ -20,7 +20,7 @@ from torch import nn
 from torch.nn import functional
 
 from wardround_client.networks._network import Network
-from wardround_common.study.file import Norm
+from wardround_common.study.model import Norm
 
 SCALES, ORIENTATIONS, GRID = 4, 6, 8
 SIGMA, FREQUENCY, SLANT = 0.8, 3 * math.pi / 4, 0.5  # pixels, radians a pixel, and the envelope's aspect

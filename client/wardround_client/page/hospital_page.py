@@ -28,7 +28,7 @@ from wardround_common.pages.port import PagePort, showing
 from wardround_common.pages.site import Answer, Asked, Document, Missing, Plan, Room, Shown, Went, confirm, part_of
 from wardround_common.shell.service_log import Say
 from wardround_common.study.roster import Listed
-from wardround_common.study.words import describe
+from wardround_common.study.words.describe import describe
 
 READ_FIRST = "Have this hospital's images read first: you approve what is said then."
 DECISIONS = {

@@ -16,7 +16,7 @@ from wardround_common.results.model_folder import CARD, MODEL, STUDY, read_model
 from wardround_common.results.unlike import UNLIKE
 from wardround_common.results.weights_file import weights_content
 from wardround_common.storage import write_atomically
-from wardround_common.study.file import DpSgd
+from wardround_common.study.privacy import DpSgd
 
 
 @dataclass(frozen=True)

@@ -151,9 +151,7 @@ def lines_of(facts: Mapping[str, Any]) -> list[Line]:
 def _decided(one: Mapping[str, Any]) -> str:
     """Say whether a finding is present, and from where on: a probability of 0.99 may be below its operating point."""
     point = one.get("operating_point")
-    return f", {'present' if one['present'] else 'absent'}" + (
-        "" if point is None else f", decided at {chance(point)}"
-    )
+    return f", {'present' if one['present'] else 'absent'}" + ("" if point is None else f", decided at {chance(point)}")
 
 
 def made_by(model: str) -> str:

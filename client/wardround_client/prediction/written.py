@@ -22,7 +22,7 @@ from wardround_client.prediction.predicting import Done
 from wardround_client.prediction.sources import NOT_STATED, Equipment, content_of, sources_of
 from wardround_client.preparation.outline_page import overlaid
 from wardround_common.results.model_folder import Card
-from wardround_common.study.file import NEXT
+from wardround_common.study.data import NEXT
 
 
 @dataclass(frozen=True)

@@ -47,7 +47,8 @@ from wardround_client.tasks.outline_form import from_form, map_from_form
 from wardround_client.volumes import Refused, Roles, Series, choose, examinations, roles_in, survey
 from wardround_common.errors import ImageRefused
 from wardround_common.one_form import one_form
-from wardround_common.study.file import Data, Study
+from wardround_common.study.data import Data
+from wardround_common.study.file import Study
 from wardround_common.study.steps import Area, cuts
 
 SLICES_BACK = 16

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 from wardround_client.intake.instance import Instance
 from wardround_common.errors import DataError
-from wardround_common.study.file import NEXT, THROUGH, Data
+from wardround_common.study.data import NEXT, THROUGH, Data
 
 PADDING = -1.0
 """As the network knows it (``networks._bag``)."""

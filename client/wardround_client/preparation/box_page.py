@@ -22,7 +22,7 @@ from wardround_client.preparation import outline_page, preprocessing
 from wardround_client.preparation.outlined import Images, Outlined, Stack
 from wardround_client.tasks.box_form import around_parts, to_form
 from wardround_common.errors import ImageRefused
-from wardround_common.study.file import Data
+from wardround_common.study.data import Data
 
 T = TypeVar("T")
 Form = Sequence[tuple[float, ...]]

@@ -46,7 +46,8 @@ from wardround_client.volumes.frames import header_of
 from wardround_common.errors import DataError, ImageRefused
 from wardround_common.messages.rounds import Split
 from wardround_common.randomness import Stream, insecure_stream
-from wardround_common.study.file import Data, Study
+from wardround_common.study.data import Data
+from wardround_common.study.file import Study
 from wardround_common.study.plugins import admit_steps
 from wardround_common.study.steps import Area, cuts, versions_of
 from wardround_common.tasks.registry import task_of

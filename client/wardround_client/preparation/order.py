@@ -33,7 +33,7 @@ from wardround_client.preparation.bags import name_of
 from wardround_client.preparation.headers import read_header
 from wardround_client.preparation.source import Source
 from wardround_common.errors import ImageRefused
-from wardround_common.study.file import Data
+from wardround_common.study.data import Data
 
 NO_ORDER, SAME_PLACE = "no-order", "same-place"
 MEANINGS = {

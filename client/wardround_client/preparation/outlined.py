@@ -27,7 +27,7 @@ from wardround_client.preparation.kept_volumes import KeptVolumes
 from wardround_client.preparation.made_once import FOLDER, Facts, made_once
 from wardround_client.preparation.source import Source, fitting
 from wardround_common.errors import DataError
-from wardround_common.study.file import Data
+from wardround_common.study.data import Data
 from wardround_common.study.series import Wanted
 from wardround_common.study.steps import versions_of
 

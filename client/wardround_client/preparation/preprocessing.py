@@ -14,7 +14,7 @@ from torch.nn import functional
 from wardround_client.images import Image
 from wardround_client.preparation.stepped import area_of, stepped
 from wardround_common.errors import ImageRefused
-from wardround_common.study.file import Data
+from wardround_common.study.data import Data
 from wardround_common.study.steps import Area
 
 Name = TypeVar("Name", bound=Hashable)

@@ -12,7 +12,7 @@ from wardround_client.preparation.regrid import OnGrid
 from wardround_client.preparation.stepped import area_of, stepped_series
 from wardround_client.preparation.volume_form import Box
 from wardround_client.volumes import Geometry, Series
-from wardround_common.study.file import Data, Intensity
+from wardround_common.study.data import Data, Intensity
 from wardround_common.study.steps import Area, cuts
 
 BODY = 0.1

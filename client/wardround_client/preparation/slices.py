@@ -25,7 +25,7 @@ from wardround_client.preparation.source import Source
 from wardround_client.tasks.outline_form import spacing_in_form, to_form
 from wardround_client.volumes import Geometry, Series
 from wardround_common.errors import ImageRefused
-from wardround_common.study.file import Data
+from wardround_common.study.data import Data
 from wardround_common.study.steps import Area
 
 VERSION = "slices 2"

@@ -10,7 +10,7 @@ from pathlib import Path
 from wardround_client.images.body_part import OTHER, is_other
 from wardround_client.images.plugin_formats import formats_let_in
 from wardround_client.intake.instance import Instance
-from wardround_common.study.file import Data
+from wardround_common.study.data import Data
 
 
 @dataclass(frozen=True)

@@ -20,7 +20,7 @@ from wardround_client.intake.instance import Instance
 from wardround_client.preparation.few_patients import shows_few
 from wardround_client.preparation.headers import read_header
 from wardround_client.preparation.source import Source
-from wardround_common.study.file import Evaluation
+from wardround_common.study.evaluation import Evaluation
 from wardround_common.study.subgroups import Subgroups
 
 Codes = NDArray[np.int64]

@@ -21,7 +21,7 @@ from wardround_client.intake.labels import CLINICAL_FILE, LABELS_FILE, names_of
 from wardround_client.preparation.source import Source
 from wardround_client.preparation.subgroups import header_of
 from wardround_common.errors import LabelError
-from wardround_common.study.file import Data
+from wardround_common.study.data import Data
 from wardround_common.study.variables import Reading, Variable
 
 Readings = dict[str, dict[Reading, int]]

@@ -27,7 +27,7 @@ from wardround_client.preparation.source import Source
 from wardround_client.preparation.volume_form import Box, VolumeForm
 from wardround_client.volumes.geometry import Geometry
 from wardround_common.errors import ImageRefused, StudyError
-from wardround_common.study.file import Data
+from wardround_common.study.data import Data
 
 VERSION = "volumes 1"
 MOST_VOXELS = 10_000

@@ -22,7 +22,7 @@ from wardround_client.prior.images import generated
 from wardround_client.prior.sections import sections
 from wardround_common.errors import ModelError, StudyError
 from wardround_common.messages.parameters import metadata_of
-from wardround_common.study.file import Norm
+from wardround_common.study.model import Norm
 
 CLASSES = 2
 RATE, DECAY, WARM = 2e-3, 1e-2, 40

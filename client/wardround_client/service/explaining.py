@@ -9,7 +9,7 @@ from typing import Any
 
 from wardround_client.service.ward import Planned
 from wardround_common.errors import ApprovalError
-from wardround_common.study.words import Passage, describe
+from wardround_common.study.words.describe import Passage, describe
 
 
 @dataclass(frozen=True)

@@ -19,7 +19,8 @@ from wardround_client.spending.ledger.spending import Cost, Histories, cost, his
 from wardround_client.spending.ledger.store import Ledger
 from wardround_client.spending.policy import Policy
 from wardround_common.errors import PolicyError
-from wardround_common.study.file import DistributedDpSgd, Study
+from wardround_common.study.file import Study
+from wardround_common.study.privacy import DistributedDpSgd
 
 
 @dataclass(frozen=True)

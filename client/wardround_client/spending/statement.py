@@ -13,7 +13,7 @@ from wardround_client.state.approvals import Approvals
 from wardround_client.state.hospital_folder import HospitalFolder
 from wardround_common.documents.epsilon_statement import BOUNDED, COMPOSED, Accountant, EpsilonStatement, Spent
 from wardround_common.errors import ApprovalError, PrivacyError, StorageError
-from wardround_common.study.file import DpSgd
+from wardround_common.study.privacy import DpSgd
 
 
 def find_study(books: Books, word: str) -> str:

@@ -11,7 +11,8 @@ from wardround_client.intake.instance import Index, Instance
 from wardround_client.intake.labels import find_labels
 from wardround_client.preparation.source import Source
 from wardround_client.tasks.contract import Found, Targets
-from wardround_common.study.file import Data, Study
+from wardround_common.study.data import Data
+from wardround_common.study.file import Study
 from wardround_common.tasks.classification import Classification
 from wardround_common.tasks.grades import Grades
 from wardround_common.tasks.registry import task_of

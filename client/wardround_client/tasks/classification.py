@@ -27,7 +27,7 @@ from wardround_common.counting import chance, kept
 from wardround_common.errors import ModelError
 from wardround_common.metrics.calibration import at_temperature
 from wardround_common.metrics.sums import ScoreSums
-from wardround_common.study.file import Training
+from wardround_common.study.training import Training
 from wardround_common.tasks import classification
 from wardround_common.tasks.classification import Classification
 

@@ -20,8 +20,10 @@ from wardround_client.intake.instance import Index, Instance
 from wardround_client.preparation.source import Source
 from wardround_common.metrics.recalibration import Recalibration
 from wardround_common.metrics.shapes import Point
-from wardround_common.study.file import Data, Study, Training
+from wardround_common.study.data import Data
+from wardround_common.study.file import Study
 from wardround_common.study.steps import Area
+from wardround_common.study.training import Training
 from wardround_common.tasks.contract import Sums, Task, TaskSection
 
 if TYPE_CHECKING:

@@ -39,7 +39,8 @@ from wardround_common.counting import chance, kept
 from wardround_common.errors import ModelError
 from wardround_common.metrics.boxes import BoxSums, edge_of
 from wardround_common.metrics.boxes import bins_of as bins
-from wardround_common.study.file import Data, Study
+from wardround_common.study.data import Data
+from wardround_common.study.file import Study
 from wardround_common.study.steps import Area
 from wardround_common.tasks import detection
 from wardround_common.tasks.detection import Detection

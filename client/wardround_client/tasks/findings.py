@@ -32,7 +32,9 @@ from wardround_common.counting import chance, kept
 from wardround_common.errors import LabelError, ModelError
 from wardround_common.metrics.calibration import log_odds
 from wardround_common.metrics.findings import ABSENT, EVEN, PRESENT, UNKNOWN, FindingSums
-from wardround_common.study.file import Data, Study, Training
+from wardround_common.study.data import Data
+from wardround_common.study.file import Study
+from wardround_common.study.training import Training
 from wardround_common.tasks import findings
 from wardround_common.tasks.findings import Findings
 

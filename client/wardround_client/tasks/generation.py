@@ -23,7 +23,9 @@ from wardround_client.preparation.source import Source
 from wardround_client.tasks.contract import Found, LocalTask, Loss, Outputs, Targets
 from wardround_client.tasks.outline_measures import Places
 from wardround_common.metrics.reconstructions import ReconstructionSums
-from wardround_common.study.file import Data, Study, Training
+from wardround_common.study.data import Data
+from wardround_common.study.file import Study
+from wardround_common.study.training import Training
 from wardround_common.tasks import generation
 from wardround_common.tasks.generation import ALL, Generation
 

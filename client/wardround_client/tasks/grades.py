@@ -31,7 +31,7 @@ from wardround_client.tasks.outline_measures import Places
 from wardround_common.counting import chance, kept
 from wardround_common.errors import ModelError
 from wardround_common.metrics.grades import GradeSums
-from wardround_common.study.file import Training
+from wardround_common.study.training import Training
 from wardround_common.tasks import grades
 from wardround_common.tasks.grades import Grades
 

@@ -33,7 +33,9 @@ from wardround_client.tasks.contract import (
 from wardround_client.tasks.outline_measures import Places
 from wardround_common.errors import LabelError, ModelError
 from wardround_common.metrics.measurements import QUARTERS, MeasurementSums, quarter_of
-from wardround_common.study.file import Data, Study, Training
+from wardround_common.study.data import Data
+from wardround_common.study.file import Study
+from wardround_common.study.training import Training
 from wardround_common.tasks import measurement
 from wardround_common.tasks.measurement import Measurement
 

@@ -38,7 +38,9 @@ from wardround_client.tasks.outline_measures import Places
 from wardround_common.counting import chance, kept
 from wardround_common.errors import LabelError, ModelError
 from wardround_common.metrics.survival import RiskSums
-from wardround_common.study.file import Data, Study, Training
+from wardround_common.study.data import Data
+from wardround_common.study.file import Study
+from wardround_common.study.training import Training
 from wardround_common.tasks import risk
 from wardround_common.tasks.risk import Risk
 

@@ -15,7 +15,7 @@ from torch.nn import functional
 
 from wardround_client.training.supply import sent
 from wardround_common.randomness import Stream
-from wardround_common.study.file import Augmentation
+from wardround_common.study.training import Augmentation
 
 SHIFT = 0.05  # of the image's width and height
 ROTATE = math.radians(15)

@@ -37,7 +37,8 @@ from wardround_common.messages.parameters import Layout, Vector
 from wardround_common.privacy.noisy_sum import NoisySum
 from wardround_common.randomness import Stream
 from wardround_common.study.before import INPUT_TENSORS
-from wardround_common.study.file import DistributedDpSgd, DpSgd, Study
+from wardround_common.study.file import Study
+from wardround_common.study.privacy import DistributedDpSgd, DpSgd
 from wardround_common.study.schedule import learning_rate
 
 NOTHING = Layout((), ())

@@ -13,7 +13,7 @@ import torch
 from torch.optim.adam import adam
 from torch.optim.sgd import sgd
 
-from wardround_common.study.file import Training
+from wardround_common.study.training import Training
 
 BETAS = 0.9, 0.99
 """Of AdamW: its state is fresh in each round, so its memory is short."""

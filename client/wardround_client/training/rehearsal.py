@@ -20,8 +20,10 @@ from wardround_common.plugins.blame import FAULTS, blamed
 from wardround_common.plugins.names import is_plugin
 from wardround_common.registry import is_own
 from wardround_common.strategies.registry import STRATEGIES
-from wardround_common.study.file import DpSgd, Norm, Study
+from wardround_common.study.file import Study
+from wardround_common.study.model import Norm
 from wardround_common.study.plugins import admit, compare
+from wardround_common.study.privacy import DpSgd
 from wardround_common.tasks.registry import task_of
 
 SMALL = {2: (32,), 3: (16, 32)}

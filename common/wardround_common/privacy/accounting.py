@@ -16,7 +16,7 @@ from functools import lru_cache
 
 from wardround_common.errors import PrivacyError
 from wardround_common.privacy.privacy_loss import LARGEST_NOISE, SMALLEST_DELTA, composed_epsilon
-from wardround_common.study.file import DpSgd
+from wardround_common.study.privacy import DpSgd
 
 SMALLEST_NOISE = 0.01
 """Below it, a hundredth of the clipping norm, one sum tells nearly everything: epsilon counts as without bound."""

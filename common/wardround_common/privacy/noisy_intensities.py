@@ -13,7 +13,8 @@ from wardround_common.errors import PrivacyError
 from wardround_common.metrics.intensities import patient_square
 from wardround_common.privacy.accounting import before_rounds
 from wardround_common.privacy.noisy_sum import LEAST_VARIANCE, ROUNDING_VARIANCE, least_survivors
-from wardround_common.study.file import DistributedDpSgd, DpSgd, Study
+from wardround_common.study.file import Study
+from wardround_common.study.privacy import DistributedDpSgd, DpSgd
 
 MOST_VARIANCE = 1 << 62
 """Of one hospital's noise: what its sampler draws."""

@@ -14,7 +14,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from wardround_common.errors import PrivacyError
-from wardround_common.study.file import DistributedDpSgd, Study
+from wardround_common.study.file import Study
+from wardround_common.study.privacy import DistributedDpSgd
 
 RING_BITS = 32
 MOST_LEVELS = 1 << 18

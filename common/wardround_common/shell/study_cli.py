@@ -193,7 +193,7 @@ def show(
 ) -> None:
     """Explain in plain words what a study does, what leaves a hospital, and what it costs."""
     from wardround_common.study.file import read_study
-    from wardround_common.study.words import describe
+    from wardround_common.study.words.describe import describe
 
     study = read_study(file)
     if as_json:
@@ -207,7 +207,7 @@ def _print_words(study: Study) -> None:
     from rich.console import Console
     from rich.text import Text
 
-    from wardround_common.study.words import describe
+    from wardround_common.study.words.describe import describe
 
     console = Console(highlight=False, markup=False)
     width = min(console.width, WIDEST)

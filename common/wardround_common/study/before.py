@@ -10,7 +10,8 @@ from numpy.typing import NDArray
 from wardround_common.errors import MessageError
 from wardround_common.metrics.class_counts import ClassCounts
 from wardround_common.metrics.intensities import Intensities, NoisyIntensities
-from wardround_common.study.file import DpSgd, Study
+from wardround_common.study.file import Study
+from wardround_common.study.privacy import DpSgd
 
 INPUT_TENSORS = {"input_mean": "mean", "input_deviation": "deviation"}
 """The tensors of a network that standardises its input, and the figure of :class:`Intensities` that each holds."""

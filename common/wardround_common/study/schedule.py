@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 
 from wardround_common.errors import StudyError
-from wardround_common.study.file import Training
+from wardround_common.study.training import Training
 
 
 def reach(training: Training, round_number: int) -> float:

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 from wardround_common.secagg.encoding import Encoding
 from wardround_common.secagg.thresholds import threshold_of
-from wardround_common.study.file import Aggregation, DistributedDpSgd, Study
+from wardround_common.study.aggregation import Aggregation
+from wardround_common.study.file import Study
+from wardround_common.study.privacy import DistributedDpSgd
 
 
 def threshold_for(study: Study, hospitals: int) -> int:

@@ -15,7 +15,9 @@ from wardround_client.intake.instance import Index, Instance
 from wardround_client.preparation import preprocessing
 from wardround_client.preparation.source import Source
 from wardround_client.tasks.contract import Found, LocalTask, Loss, Targets
-from wardround_common.study.file import Data, Study, Training
+from wardround_common.study.data import Data
+from wardround_common.study.file import Study
+from wardround_common.study.training import Training
 
 
 def _targets(

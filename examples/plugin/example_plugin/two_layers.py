@@ -5,7 +5,7 @@ from __future__ import annotations
 from torch import nn
 
 from wardround_client.networks import Network, normalisation
-from wardround_common.study.file import Norm
+from wardround_common.study.model import Norm
 
 
 def build(channels: int, outputs: int, norm: Norm, dims: int) -> nn.Module:

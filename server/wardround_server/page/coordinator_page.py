@@ -23,7 +23,7 @@ from wardround_common.pages.site import Answer, Asked, Document, Missing, Plan, 
 from wardround_common.results import RoundRecord
 from wardround_common.shell.service_log import Say
 from wardround_common.study.file import parse_canonical, parse_study
-from wardround_common.study.words import describe
+from wardround_common.study.words.describe import describe
 from wardround_common.tasks.registry import task_of
 from wardround_server.page.curves import Curve, curves
 from wardround_server.page.rounds_shown import RoundsShown

@@ -26,8 +26,9 @@ from wardround_common.results import ALL, DEPLOYED, EXTERNAL, FEDERATED, TRAINED
 from wardround_common.results.evaluation import OF_PATIENTS, UNMOVED
 from wardround_common.results.model_folder import Card, Judgement
 from wardround_common.results.parts import Part
-from wardround_common.study.file import DpSgd
-from wardround_common.study.words import Passage, describe, says_unlike
+from wardround_common.study.privacy import DpSgd
+from wardround_common.study.words.describe import Passage, describe
+from wardround_common.study.words.work import says_unlike
 from wardround_common.tasks.registry import task_of
 from wardround_server.report.card_words import UNSAID, CardWords
 from wardround_server.report.tables.quality import ordered_sites, site_title

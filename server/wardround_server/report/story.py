@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from wardround_common.counting import count
 from wardround_common.results import ALL, FEDERATED, POOLED, TRAINED, Results, alone, alone_hospital
 from wardround_common.results.record import DEPLOYED
-from wardround_common.study.file import DpSgd
+from wardround_common.study.privacy import DpSgd
 from wardround_common.tasks.registry import task_of
 from wardround_server.report.alarms import alarms
 from wardround_server.report.tables.course import kept

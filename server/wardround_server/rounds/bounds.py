@@ -18,7 +18,7 @@ from wardround_common.messages.rounds import MOST_EXAMPLES, Update
 from wardround_common.metrics.sums import LOSS_LIMIT, UNIT
 from wardround_common.privacy.noisy_sum import NoisySum
 from wardround_common.secagg.encoding import Encoding, decode_counts
-from wardround_common.study.file import Aggregation
+from wardround_common.study.aggregation import Aggregation
 from wardround_server.rounds.heard import Form
 from wardround_server.rounds.secure_sum import Total
 

@@ -33,7 +33,8 @@ from wardround_common.results.parts import PARTS, Part, Parts
 from wardround_common.results.unlike import UNLIKE, Unlike, read_summed
 from wardround_common.shell.settings_file import settings_text
 from wardround_common.storage import half_written, no_room_is_said, read_whole, write_atomically
-from wardround_common.study.file import DpSgd, Study
+from wardround_common.study.file import Study
+from wardround_common.study.privacy import DpSgd
 from wardround_common.study.start import Start
 from wardround_common.tasks.contract import Sums
 from wardround_common.tasks.registry import task_of

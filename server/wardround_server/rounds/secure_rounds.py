@@ -30,7 +30,8 @@ from wardround_common.secagg.question import question_digest
 from wardround_common.secagg.statements import check_statement, write_statements
 from wardround_common.secagg.terms import Member, Terms, read_members, write_members
 from wardround_common.storage import write_atomically
-from wardround_common.study.file import DistributedDpSgd, DpSgd, Study
+from wardround_common.study.file import Study
+from wardround_common.study.privacy import DistributedDpSgd, DpSgd
 from wardround_common.study.schedule import learning_rate
 from wardround_common.study.sums import clip_claim, encoding_for, margins_for, threshold_for
 from wardround_server.rounds.bounds import mean_excess, noisy_excess, readable_sums, refusal

@@ -34,7 +34,7 @@ from wardround_common.study.file import Study, parse_canonical
 from wardround_common.study.plugins import admit
 from wardround_common.study.roster import keys_of
 from wardround_common.study.start import Start
-from wardround_common.study.words import said_of_classes, said_of_intensities, said_of_own_parts
+from wardround_common.study.words.work import said_of_classes, said_of_intensities, said_of_own_parts
 from wardround_common.tasks.registry import task_of
 from wardround_server.report import write_report
 from wardround_server.report.alarms import alarms

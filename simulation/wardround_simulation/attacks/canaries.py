@@ -25,7 +25,8 @@ from wardround_client.preparation.dataset import Examples
 from wardround_client.training.local_work import LocalRun, PrivacyPlan, train
 from wardround_common.errors import PrivacyError
 from wardround_common.randomness import Stream
-from wardround_common.study.file import DpSgd, NoPrivacy, Study
+from wardround_common.study.file import Study
+from wardround_common.study.privacy import DpSgd, NoPrivacy
 from wardround_common.tasks.classification import TWO_CLASSES
 from wardround_simulation.attacks.bound import epsilon_at_least
 

@@ -31,7 +31,9 @@ from wardround_common.secagg.agreement import AgreementKey
 from wardround_common.secagg.exchange import Masked
 from wardround_common.secagg.terms import Member, Terms
 from wardround_common.secagg.thresholds import default_threshold
-from wardround_common.study.file import Aggregation, DpSgd, NoPrivacy, Study
+from wardround_common.study.aggregation import Aggregation
+from wardround_common.study.file import Study
+from wardround_common.study.privacy import DpSgd, NoPrivacy
 from wardround_common.study.sums import encoding_for
 from wardround_common.tasks.classification import TWO_CLASSES
 from wardround_common.tasks.registry import task_of

@@ -27,7 +27,9 @@ from wardround_common.errors import PrivacyError, RoundError, WardroundError
 from wardround_common.messages.parameters import Vector
 from wardround_common.messages.rounds import Failure, Parts
 from wardround_common.randomness import Stream, insecure_stream
-from wardround_common.study.file import Aggregation, DpSgd, NoPrivacy, Study
+from wardround_common.study.aggregation import Aggregation
+from wardround_common.study.file import Study
+from wardround_common.study.privacy import DpSgd, NoPrivacy
 from wardround_server.rounds.course import run_study
 from wardround_simulation.federation import Federation, open_hospital
 from wardround_simulation.workers import Broke, Died, Job, Workers

@@ -13,7 +13,8 @@ from wardround_client.training.rehearsal import rehearse
 from wardround_common.arguments import checked
 from wardround_common.errors import StudyError
 from wardround_common.results.frames import frame
-from wardround_common.study.file import DistributedDpSgd, Study
+from wardround_common.study.file import Study
+from wardround_common.study.privacy import DistributedDpSgd
 from wardround_simulation.door.simulating import as_study
 from wardround_simulation.plan import StudyPlan, plan_study
 

@@ -19,8 +19,9 @@ from wardround_common.metrics.ranking import count_by_score, roc_points
 from wardround_common.randomness import insecure_stream
 from wardround_common.results import FEDERATED, Curve, HospitalRecord, PrivacySpent
 from wardround_common.storage import no_room_is_said, write_atomically
-from wardround_common.study.file import Aggregation, DpSgd, NoPrivacy
-from wardround_common.study.words import describe
+from wardround_common.study.aggregation import Aggregation
+from wardround_common.study.privacy import DpSgd, NoPrivacy
+from wardround_common.study.words.describe import describe
 from wardround_common.tasks.registry import task_of
 from wardround_server.report.tables.quality import rare_groups
 from wardround_simulation import jobs

@@ -14,7 +14,7 @@ from wardround_common.documents.epsilon_statement import EpsilonStatement
 from wardround_common.metrics import Estimate
 from wardround_common.pages.documents import documents
 from wardround_common.results import ALL, PrivacySpent
-from wardround_common.study.file import DpSgd
+from wardround_common.study.privacy import DpSgd
 from wardround_common.tasks.registry import task_of
 from wardround_server.report.figures.style import INK, RULE, SERIES, Picture, in_style, panel, picture
 from wardround_server.report.tables.table import Table, table

@@ -17,7 +17,8 @@ from wardround_client.spending.statement import state_epsilon
 from wardround_common.documents.epsilon_statement import EpsilonStatement
 from wardround_common.documents.exported_run import STATEMENTS, read_statement
 from wardround_common.errors import StorageError, WardroundError
-from wardround_common.study.file import DpSgd, Study
+from wardround_common.study.file import Study
+from wardround_common.study.privacy import DpSgd
 from wardround_common.study.roster import Listed, check_name
 from wardround_simulation.evidence.finished_run import FinishedRun
 from wardround_simulation.evidence.record import Evidence

@@ -8,10 +8,10 @@ from wardround_client.intake.patients import guessed, said_of_doubts, said_of_pa
 from wardround_common.results.released import prepared_otherwise, study_of
 from wardround_common.results.unlike import UNLIKE, read_summed
 from wardround_common.storage import read_whole
-from wardround_common.study.file import DpSgd
-from wardround_common.study.words import (
+from wardround_common.study.privacy import DpSgd
+from wardround_common.study.words.readers import said_of_graph
+from wardround_common.study.words.work import (
     said_of_classes,
-    said_of_graph,
     said_of_intensities,
     said_of_own_code,
     said_of_own_parts,

@@ -8,7 +8,7 @@ from matplotlib.axes import Axes
 from matplotlib.ticker import MaxNLocator
 
 from wardround_common.results import Results
-from wardround_common.study.file import DpSgd
+from wardround_common.study.privacy import DpSgd
 from wardround_server.report.figures.quality import shorten
 from wardround_server.report.figures.style import INK, SERIES, Picture, line_style, panel, picture
 from wardround_server.report.words import small

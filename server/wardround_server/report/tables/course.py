@@ -4,8 +4,11 @@ from __future__ import annotations
 
 from wardround_common.counting import count
 from wardround_common.results import HospitalRecord, Results, SplitCounts
-from wardround_common.study.file import DistributedDpSgd, DpSgd, Model, Study, Training
+from wardround_common.study.file import Study
+from wardround_common.study.model import Model
+from wardround_common.study.privacy import DistributedDpSgd, DpSgd
 from wardround_common.study.start import Start
+from wardround_common.study.training import Training
 from wardround_common.tasks.registry import task_of
 from wardround_server.report.tables.table import Cell, Table, table
 from wardround_server.report.words import NOTHING, duration, listing, number, records, size, small

@@ -1,0 +1,1 @@
+"""A study in plain words, for the people who approve it."""

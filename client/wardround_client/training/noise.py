@@ -133,13 +133,13 @@ def write_numbers(stream: Stream, noise: torch.Tensor, scale: float) -> torch.Te
         drawn, (length, angle) = words[: 2 * pairs], values[:, :pairs]
         stream.fill(drawn)
         at = np.flatnonzero(drawn[:pairs] + RARE < 2 * RARE)  # modulo 2^64
-        rare = torch.from_numpy(drawn.view(np.int64).reshape(2, pairs)[:, at])
+        rare = torch.from_numpy(drawn.view(np.int64).reshape(2, pairs)[:, at]) if len(at) else None  # as in most chunks
         uniform = torch.from_numpy(_from_one_to_two(drawn)).view(2, pairs)
         radius = length.numpy()
         np.subtract(2.0, uniform[0].numpy(), out=radius)
         np.log(radius, out=radius)  # NumPy's logarithm is the faster one, torch's sine and cosine are
         np.multiply(radius, -2.0, out=radius)
-        if len(at):
+        if rare is not None:
             radius[at] = _rare_squares(rare[0], rare[1]).numpy()
         np.sqrt(radius, out=radius)
         length.mul_(ratio)

@@ -51,6 +51,10 @@ def test_without_secure_sums_noise_cannot_be_shared_out() -> None:
     assert fault.startswith("[aggregation] secure = false: under trust = 'distributed' one hospital's noise is not")
 
 
+def test_a_rate_for_which_noise_would_be_planned_for_minutes_is_refused() -> None:
+    assert one_fault("sampling_rate = 0.5", "sampling_rate = 1e-6").endswith("it must be at least 1e-05")
+
+
 @pytest.mark.parametrize(
     ("key", "old", "new"),
     [

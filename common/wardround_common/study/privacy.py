@@ -42,7 +42,7 @@ class DistributedDpSgd(DpSgd):
     LATER = ("normalisation_epsilon",)
 
     trust: Literal["distributed"]
-    sampling_rate: Annotated[float, Field(gt=0, le=1)]
+    sampling_rate: Annotated[float, Field(ge=1e-5, le=1)]  # below it takes minutes to plan the noise
     """The chance of a patient to be in a step, the same at every hospital, so that epsilon is too."""
     dropouts: Annotated[int, Field(ge=0, le=98)]
     """How many hospitals of a round may drop out; if more do, no hospital opens its sum."""

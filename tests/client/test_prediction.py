@@ -319,6 +319,8 @@ def test_objects_for_the_archive_are_written_of_dicom_and_refused_of_anything_el
     write_hospital(tmp_path / "south", "south", 1)
     code, (line,), _ = predict(outliner, tmp_path / "south", "-o", tmp_path / "out", "--dicom")
     assert code == 0
+    with pytest.raises(StorageError, match="or with other settings"):  # it has segmentations of the other kind
+        predict(outliner, tmp_path / "south", "-o", tmp_path / "out", "--dicom", "--labelmap")
     kinds = [name.removeprefix(line["series_uid"]) for name in line["files"]]
     assert kinds[:4] == [".nii.gz", ".seg.dcm", ".report.dcm", ".picture-01.dcm"]
     made = dcmread(tmp_path / "out" / line["files"][1])

@@ -154,6 +154,8 @@ def predict(
     table = clinical_table(opened.study, named, None if clinical is None else Path(clinical))
     if table is not None:
         settings["clinical"] = _digest(table)
+    if dicom == "LABELMAP":  # a folder has segmentations of one kind
+        settings["segmentations"] = dicom
     wanted = [".png"] * preview + ([] if objects is None else [".report.dcm", *[".picture-01.dcm"] * captures])
     way = Way(answers, asking.rows, settings=settings, synced=batch, wanted=tuple(wanted) if place else ())
     gone = case_by_case(opened, named, place, way, allowed, begin, tell, table)

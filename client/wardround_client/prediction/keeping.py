@@ -194,7 +194,7 @@ def keeping(
         write_atomically(head, json.dumps(facts, indent=1).encode(), private=True)
     elif _facts(head) != facts:
         raise StorageError(
-            f"this folder holds the {names.what} of another model{', or with other settings' if settings else ''}",
+            f"this folder holds the {names.what} of another model, or with other settings",
             where=str(folder),
             do="Name another folder with --out.",
         )

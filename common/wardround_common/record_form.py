@@ -18,7 +18,7 @@ from wardround_common.storage import write_atomically
 
 FORM = 1
 """Raised whenever a program that is older than the change could not read, or would misread, a record of a state folder
-(``tests/common/test_record_form.py`` pins what belongs to it)."""
+(``tests/test_record_form.py`` pins what belongs to it)."""
 NAME = "form.json"
 
 

@@ -60,7 +60,7 @@ $(WITH_RAY): $(INSTALLED)
 	@touch $@
 
 test-slow: $(WITH_RAY) ## the tests that take longer: real engines, whole runs
-	$(BIN)/pytest -m slow -rs --numprocesses 2 --dist loadfile --no-loadscope-reorder $(PYTEST_ARGS)
+	$(BIN)/pytest -m slow -rs --numprocesses 3 --dist loadfile --no-loadscope-reorder $(PYTEST_ARGS)
 
 test-deployment: $(INSTALLED) ## coordinator and hospitals as processes, TLS, secure sums: the simulator's model, also after kill -9
 	$(BIN)/pytest -m slow -rs --numprocesses 2 tests/simulation/test_deployment.py $(PYTEST_ARGS)

@@ -9,6 +9,7 @@ import pytest
 from test_run import model_numbers, phantom_study, run
 
 from examples import DP
+from wardround_common.counting import chance
 from wardround_common.errors import StudyError
 from wardround_common.results import ALL, EXTERNAL, FEDERATED, POOLED, TRAINED, Results, alone
 from wardround_common.study.file import Study
@@ -74,9 +75,9 @@ def test_report_and_summary_tell_it_apart(judged: tuple[Path, Results]) -> None:
     assert [row[0].text for row in decided.rows] == ["All that trained", NORTH]
     for row, site in zip(decided.rows, (TRAINED, NORTH), strict=True):
         found = results.evaluation[FEDERATED][site]
-        assert [cell.text for cell in row[1:]] == [
-            number(each) for each in (found.value("sensitivity"), found.value("specificity"), found.threshold)
-        ]
+        assert isinstance(found.threshold, float)
+        written = [number(found.value("sensitivity")), number(found.value("specificity")), chance(found.threshold)]
+        assert [cell.text for cell in row[1:]] == written
     assert "What is decided where nobody trained" in page
     assert "where it did not train" in page
     console = Console(width=200)

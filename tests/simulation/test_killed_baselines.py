@@ -52,7 +52,7 @@ class Death:
 OF_BASELINES = [
     Death("jobs", "write_checkpoint", "before"),
     Death("jobs", "write_checkpoint", "after", 3),
-    Death("run", "write_report", "before", 2),
+    Death("run.simulate", "write_report", "before", 2),
     Death("jobs", "train_without", "after"),
 ]
 

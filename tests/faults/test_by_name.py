@@ -58,6 +58,7 @@ def test_F2_a_gpu_that_vanishes_costs_its_hospital_one_round_and_not_its_place(s
 
 
 def test_F3_what_a_killed_process_left_keeps_nobody_out_and_healthy_means_registered(site: Site) -> None:  # noqa: N802
+    site.until(lambda: A in site.connected())
     site.kill(A)
     assert (site.folder / A / "lock").exists()
     said = site.run("hospital", "health", "--state", A, code=8)

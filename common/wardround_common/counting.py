@@ -37,8 +37,8 @@ def percent(part: float, digits: int = 0) -> str:
 def chance(probability: float, figures: int = 3) -> str:
     """Write a probability, or the point at which it is decided on, so that it can be told from 0 and from 1.
 
-    It has so many decimals, and below 1 % or above 99 % as many figures of its distance from the end: 0.250, 0.00312,
-    0.999872, 1.2e-07.
+    ``figures`` decimals; below 1 % or above 99 %, that number of significant figures of its distance from 0 or 1:
+    0.250, 0.00312, 0.999872, 1.2e-07.
     """
     if 0 < probability < 1e-4:
         return f"{probability:.{figures}g}"
@@ -46,9 +46,7 @@ def chance(probability: float, figures: int = 3) -> str:
 
 
 def kept(probability: float, digits: int = 6) -> float:
-    """Return a probability as it is written down: to so many decimals, and near 0 or 1 to four figures of its distance
-    from there.
-    """
+    """Return a probability rounded to ``digits`` decimals; near 0 or 1, to four figures of its distance from there."""
     return round(probability, max(digits, _decimals(probability, 4)))
 
 

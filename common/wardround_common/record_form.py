@@ -29,8 +29,8 @@ class _Form(BaseModel):
     version: str
 
 
-def check_form(folder: Path) -> None:
-    """Check that no newer version than this one has written in a state folder; one without a statement is of before.
+def check_form(folder: Path) -> int:
+    """Return the form that a state folder states, 0 if none; check that no newer version than this one has written it.
 
     Raises:
         OtherVersionError: a newer one has.
@@ -44,6 +44,7 @@ def check_form(folder: Path) -> None:
             where=str(folder),
             do="Install that version again. Nothing is damaged: delete, restore and close nothing.",
         )
+    return found.form if found else 0
 
 
 def state_form(folder: Path) -> None:
@@ -52,9 +53,7 @@ def state_form(folder: Path) -> None:
     Raises:
         StorageError: a newer version has written there, or the statement cannot be read or written.
     """
-    check_form(folder)
-    found = _read(folder)
-    if found is None or found.form < FORM:
+    if check_form(folder) < FORM:
         stated = _Form(form=FORM, version=version("wardround"))
         write_atomically(folder / NAME, stated.model_dump_json().encode(), private=True)
 

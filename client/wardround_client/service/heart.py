@@ -28,13 +28,12 @@ def heart_of(
     ``heard`` is called after each answer: the witness may know of copies then (:func:`warning_of`).
     """
 
-    asked: set[str] = set()  # the studies of the coordinator's runs: those of another one are not its business
+    asked: list[str] = []  # the studies of the coordinator's runs: those of another one are not its business
 
     def says() -> Mapping[str, str]:
         said = witness.says(COORDINATOR)
         with suppress(StorageError, OSError):  # a heartbeat is sent anyway
-            approved = Approvals(folder.path / "studies").approved_digests() if asked else []
-            said |= write_approved([study for study in approved if study in asked])
+            said |= write_approved(Approvals(folder.path / "studies").approved_among(asked))
             if paused_since(folder.path):
                 said[STANDING_HEADER] = PAUSED
             elif images_are_away():
@@ -44,8 +43,7 @@ def heart_of(
     def hears(headers: Mapping[str, str]) -> None:
         witness.hears(COORDINATOR, coordinator, headers)
         keep_outcomes(folder.path, headers)
-        asked.clear()
-        asked.update(read_runs(headers.get(RUNS_HEADER, "")))
+        asked[:] = read_runs(headers.get(RUNS_HEADER, ""))
         heard()
 
     return Heart(says, hears)

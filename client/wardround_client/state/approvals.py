@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Collection
+from collections.abc import Collection, Iterable
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
@@ -217,11 +217,10 @@ class Approvals:
             )
         return proposal.study
 
-    def approved_digests(self) -> list[str]:
-        """Name the approved studies by their digests, the newest last, from the records of the decisions alone."""
-        decided = {path.stem: self._decided(path.stem) for path in self.folder.glob("*.json")}
-        approved = {digest: one.since for digest, one in decided.items() if one and one.decision == "approved"}
-        return sorted(approved, key=lambda digest: (approved[digest], digest))
+    def approved_among(self, digests: Iterable[str]) -> list[str]:
+        """Return those of these studies that are approved, by the records of the decisions alone."""
+        known = [digest for digest in digests if self._record(digest).exists()]
+        return [digest for digest in known if (one := self._decided(digest)) and one.decision == "approved"]
 
     def answer(self, study: Study, name: str, identity: Identity) -> Proposed:
         """Tell the coordinator what was decided; an approval is signed."""

@@ -26,7 +26,7 @@ def read_runs(header: str) -> dict[str, str]:
 
 
 def write_approved(studies: Sequence[str]) -> dict[str, str]:
-    """Return the header for the digests of the studies that a hospital has approved, the newest last.
+    """Return the header for the digests of the studies that a hospital has approved.
 
     It tells the coordinator's people for whom they may resume a run. It is no approval: that is signed and asked for.
     """

@@ -180,7 +180,7 @@ class LinkCore(ABC):
         self._behind.pop(node, None)
 
     def refuse_clock(self, node: int, behind_s: float) -> None:
-        """Note that a node was refused since its clock is so many seconds behind ours; ahead if negative."""
+        """Note that a node was refused for its clock, which is ``behind_s`` seconds behind ours; ahead if negative."""
         self._behind[node] = behind_s, time.monotonic()
 
     def clocks(self) -> dict[str, float]:

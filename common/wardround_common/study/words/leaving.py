@@ -39,13 +39,7 @@ def leaves(study: Study) -> Iterator[str]:
         f"Each evaluation, and once at the end over the test patients: sums over the images of a split "
         f"({task_in(study).leaves()}), never an image's own. {task_in(study).words(study.task).caution}"
     )
-    yield from _by_subgroup(study)
-    yield from _maps(study)
-    yield from _recalibrated(study)
-    yield from _withheld(study)
-    yield from _features(study)
-    yield from _ballot(study)
-    yield "When a hospital cannot answer: one fixed word for the kind of fault, no text."
+    yield from _leaves_in_any_case(study)
 
 
 def _counted(study: Study) -> Iterator[str]:
@@ -199,6 +193,11 @@ def _leaves_beside(study: Study) -> Iterator[str]:
     yield "After each of these: a signature on the list of hospitals that are summed, and the shares that open the sum."
     if study.aggregation.clip_statements:
         yield "With each round of training: a signed statement of the limits to which the hospital clipped."
+    yield from _leaves_in_any_case(study)
+
+
+def _leaves_in_any_case(study: Study) -> Iterator[str]:
+    """Say what leaves where the study asks for it, whether sums are secure or not."""
     yield from _by_subgroup(study)
     yield from _maps(study)
     yield from _recalibrated(study)

@@ -14,7 +14,7 @@ from wardround_common.installed import file_of
 from wardround_common.tasks.contract import Task
 
 USUAL, USUAL_OF_OUTLINES = "integrated-gradients", "views"
-"""The first of what was measured (docs/benchmarks.md): most of its maps lies in lesions."""
+"""The first of what was measured (docs/benchmarks/use.md): most of its maps lies in lesions."""
 
 WITHOUT_GRADIENT = "occlusion"
 """What takes its place where nobody chooses and the network has none to give: it asks again, of parts made black."""

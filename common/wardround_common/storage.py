@@ -14,6 +14,8 @@ from pathlib import Path
 from wardround_common.buffers import room
 from wardround_common.errors import FullDiskError, StorageError
 
+LOCK = "lock"
+"""The file by which :func:`alone_in` keeps others out of a folder."""
 LOOKERS = 5  # attempts to take a lock
 BLOCK_BYTES = 2**20
 """Of what is written past the system's cache at a time; what is smaller than one is written as usual."""
@@ -201,7 +203,7 @@ def alone_in(folder: Path) -> Iterator[None]:
     """
     with no_room_is_said(folder):
         folder.mkdir(parents=True, exist_ok=True)
-        lock = os.open(folder / "lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+        lock = os.open(folder / LOCK, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
     try:
         if not _locked(lock):
             raise StorageError(
@@ -215,7 +217,7 @@ def alone_in(folder: Path) -> Iterator[None]:
 def somebody_in(folder: Path) -> bool:
     """Tell whether a process is in a folder by ``alone_in``; one that was killed is not."""
     try:
-        lock = os.open(folder / "lock", os.O_RDONLY | os.O_CLOEXEC)
+        lock = os.open(folder / LOCK, os.O_RDONLY | os.O_CLOEXEC)
     except OSError:
         return False
     try:

@@ -256,27 +256,23 @@ def told(folder: Path, how: str = "the same command with --resume") -> Iterator[
 
     ``how``: what is run to continue one that has begun.
     """
-    from rich.console import Console
-
+    from wardround_common.shell.stopping import stopped_with
     from wardround_server.service.resuming import resuming
 
-    try:
-        yield
-    except RoundError as error:
-        hint = "" if "--resume" in error.do else resuming(error, how)
-        error.do = "\n  → ".join(filter(None, (error.do, hint)))
-        raise
-    except KeyboardInterrupt:
+    def stopped() -> str:
         if not is_begun(folder):
-            Console(stderr=True).print("Interrupted before anything was kept: run the same command again.")
-            raise typer.Exit(130) from None
+            return "Nothing was kept yet: run the same command again."
         report = folder / "report.html"
         judged = f" The federation's figures are there: {report}." if report.exists() else ""
-        Console(stderr=True).print(
-            f"Interrupted. What was completed is in {folder}; run {how} to continue.{judged}",
-            soft_wrap=True,
-        )
-        raise typer.Exit(130) from None
+        return f"What was completed is in {folder}; run {how} to continue.{judged}"
+
+    with stopped_with(stopped):
+        try:
+            yield
+        except RoundError as error:
+            hint = "" if "--resume" in error.do else resuming(error, how)
+            error.do = "\n  → ".join(filter(None, (error.do, hint)))
+            raise
 
 
 def _show(results: Results) -> None:

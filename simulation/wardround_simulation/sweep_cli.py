@@ -81,6 +81,7 @@ def sweep(
     from rich.table import Table
     from rich.text import Text
 
+    from wardround_common.shell.stopping import stopped_with
     from wardround_common.study.settings import parse_grids, parse_seeds
 
     with at_once():
@@ -92,7 +93,7 @@ def sweep(
     def tell(line: str) -> None:
         console.print(Text(line, style="yellow" if line.startswith("! ") else ""), soft_wrap=True)
 
-    try:
+    with stopped_with(lambda: "Finished runs are kept. Run the same command again to continue."):
         found = run_all(
             studies,
             hospitals_from(hospitals, pool, split, partition),
@@ -111,9 +112,6 @@ def sweep(
             start=start,
             tell=tell,
         )
-    except KeyboardInterrupt:
-        console.print("Interrupted. Finished runs are kept; run the same command again to continue.")
-        raise typer.Exit(130) from None
     head, *rows = table(found.groups)
     drawn = Table(box=None, pad_edge=False, header_style="dim")
     for number, word in enumerate(head):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import json
+import shutil
 from pathlib import Path
 
 import numpy as np
@@ -12,10 +13,11 @@ import pytest
 import torch
 
 from examples import DP, STUDY
+from in_process import run
 from tiny_dicom import with_a_table
 from wardround_client import networks
 from wardround_client.generation.drawing import cost_of, drawn, network_of
-from wardround_client.generation.writing import HOSPITAL, Wanted, _short, statement, write
+from wardround_client.generation.writing import HOSPITAL, Wanted, _short, new_folder, statement, write
 from wardround_client.intake.index import scan
 from wardround_client.networks import VariationalAutoEncoder
 from wardround_client.networks._vae import APART
@@ -221,6 +223,33 @@ def test_a_folder_of_made_images_reads_as_a_hospitals_and_says_what_they_are(mad
     with pytest.raises(StorageError, match="something is there already"):
         write(made, Wanted(1, 1), tmp_path / "png")
     assert [path.name for path in tmp_path.iterdir() if path.name.startswith(".")] == []
+
+
+def test_what_a_killed_run_left_is_removed_and_that_of_another_that_runs_is_not(made: Model, tmp_path: Path) -> None:
+    killed = tmp_path / ".made-abcdefgh"
+    with new_folder(tmp_path / "made", private=True) as running:
+        shutil.copytree(running, killed)  # with its lock, which nobody holds
+        (killed / "000001.png").touch()
+        (tmp_path / ".made-of-a-person").mkdir()
+        with new_folder(tmp_path / "made", private=True) as other:
+            assert (running.exists(), killed.exists()) == (True, False)
+            other.joinpath("mine").touch()
+        shutil.rmtree(tmp_path / "made")
+    assert {path.name for path in tmp_path.iterdir()} == {"made", ".made-of-a-person"}
+    assert list((tmp_path / "made").iterdir()) == []
+
+
+def test_a_person_who_stops_a_drawing_reads_that_nothing_was_written(
+    made: Model, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def stopped(*_: object) -> object:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr("wardround_client.prediction.model.open_model", lambda folder, device: made)
+    monkeypatch.setattr("wardround_client.generation.writing.picture_of", stopped)
+    done = run("generate", "MODEL", "--out", tmp_path / "made")
+    assert (done.returncode, list(tmp_path.iterdir())) == (130, [])
+    assert "Stopped. Nothing was written. Run the same command again: it draws the same images." in done.stderr
 
 
 def test_a_made_image_says_so_in_dicom_and_no_scan_takes_it_for_a_patients(made: Model, tmp_path: Path) -> None:

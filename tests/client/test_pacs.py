@@ -17,7 +17,7 @@ import numpy as np
 import pytest
 from pydicom import FileDataset, dcmwrite
 from pydicom.uid import JPEG2000, ExplicitVRLittleEndian, SegmentationStorage
-from pynetdicom import AE, evt
+from pynetdicom import AE, build_context, evt
 from pynetdicom.sop_class import (  # type: ignore[attr-defined]
     MRImageStorage,
     SecondaryCaptureImageStorage,
@@ -29,10 +29,11 @@ from in_process import run
 from orthanc import free_ports
 from tiny_archive import TITLE, TinyArchive, tiny_archive
 from tiny_dicom import save, tiny
-from wardround_client.pacs import association
-from wardround_client.pacs.archive import Instance, Query, Study, checked
+from wardround_client.pacs import association, fetching
+from wardround_client.pacs.archive import Archive, Instance, Query, Study, checked
+from wardround_client.pacs.association import associated
 from wardround_client.pacs.dimse import DimseArchive
-from wardround_client.pacs.fetching import Report, fetch
+from wardround_client.pacs.fetching import Fetched, Report, fetch
 from wardround_client.pacs.receiver import Receiver, storage_classes
 from wardround_client.pacs.settings import PacsSettings, read_pacs
 from wardround_client.pacs.storing import files_in
@@ -91,6 +92,12 @@ def test_an_answer_that_is_none_to_the_question_is_not_believed() -> None:
 def test_a_question_for_everything_is_not_asked() -> None:
     with pytest.raises(PacsError, match="list the whole archive"):
         Query()
+
+
+def test_days_that_end_before_they_begin_are_not_taken_for_days_without_a_study() -> None:
+    with pytest.raises(PacsError, match="the last day, 2024-01-01, is before the first, 2024-02-01"):
+        Query(dates=(date(2024, 2, 1), date(2024, 1, 1)))
+    Query(dates=(date(2024, 2, 1), date(2024, 2, 1)))
 
 
 @pytest.mark.parametrize("identifier", ["A*", "A?1", "A\\B"])
@@ -277,7 +284,36 @@ def test_an_archive_that_is_away_is_not_asked_for_every_line(archive: TinyArchiv
     lines = [f"A{number}" for number in range(10)]
     report = fetched(reached(archive, port=nobody), tmp_path / "in", "accession", *lines)
     assert (len(report.failed), report.not_tried) == (3, 7)
-    assert "nothing listens at this port" in report.failed[2]
+    assert "nothing listens at this port. Correct 'port' in pacs.toml" in report.failed[2]
+
+
+def test_a_person_who_stops_a_fetch_need_not_wait_for_the_archive_and_reads_how_to_continue(
+    archive: TinyArchive, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    archive.becomes(*study("A1", 1), *study("A2", 1))
+    settings = reached(archive)
+    with pytest.raises(KeyboardInterrupt), associated(settings, [build_context(Verification)]) as asked:
+        raise KeyboardInterrupt
+    assert (asked.is_aborted, asked.is_released) == (True, False)  # which would wait for what is still sent
+    (tmp_path / "pacs.toml").write_text(f'host = "127.0.0.1"\nport = {archive.port}\ntitle = "{TITLE}"\n')
+    (tmp_path / "list.csv").write_text("accession,label\nA1,none\nA2,none\n")
+    fetched_before = fetching.fetch_study
+    lines: list[int] = []
+
+    def stopped(archive: Archive, line: int, study: Study, into: Path) -> Fetched:
+        lines.append(line)
+        if len(lines) == 2:
+            raise KeyboardInterrupt
+        return fetched_before(archive, line, study, into)
+
+    command = ["pacs", "fetch", tmp_path / "list.csv", "--into", tmp_path / "in", "--pacs", tmp_path / "pacs.toml"]
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(fetching, "fetch_study", stopped)
+        done = run(*command)
+    assert done.returncode == 130
+    assert f"Stopped. 1 of 2 lines are done, and what came is in {tmp_path / 'in'}. Run the same" in done.stderr
+    again = run(*command)
+    assert (again.returncode, "1 accepted, 1 there before" in again.stdout) == (0, True)
 
 
 @pytest.mark.slow

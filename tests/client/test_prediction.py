@@ -19,9 +19,11 @@ from pydicom import dcmread
 
 from asked_images import images
 from examples import study
+from in_process import run
 from models_made import model_folder
 from outlined_hospitals import outlining, write_hospital
 from series_made import OBLIQUE, slices, written
+from wardround_client.commands import predict_screen
 from wardround_client.prediction.inputs import files_of
 from wardround_client.prediction.keeping import HEAD, LINES, READING, TABLE, keeping
 from wardround_client.prediction.nifti_mask import nifti_of
@@ -105,6 +107,30 @@ def test_a_run_that_was_cut_off_goes_on_and_does_nothing_twice(classifier: Path,
     with (out / TABLE).open(newline="") as table:
         assert [row["patient"] for row in csv.DictReader(table)] == ["P0", "P1", "P2", "P3", "P4"]
     assert {path.stat().st_mode & 0o077 for path in out.iterdir()} == {0}
+
+
+@pytest.mark.parametrize("kept", [True, False])
+def test_a_person_who_stops_a_run_reads_what_is_done_and_how_to_continue(
+    classifier: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, kept: bool
+) -> None:
+    folder, out = images(tmp_path / "images", 5), tmp_path / "out"
+    into: list[object] = ["-o", out] if kept else []
+    told = []
+
+    def stopped(*told_of: object, **more: object) -> None:
+        told.append(told_of)
+        if len(told) == 3:
+            raise KeyboardInterrupt
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(predict_screen, "show", stopped)
+        done = run("predict", classifier, folder, *into)
+    assert done.returncode == 130
+    if not kept:
+        assert "Stopped. 3 are done, 2 are left. Nothing was kept: with --out DIR" in done.stderr
+        return
+    assert f"Stopped. 3 are done and kept in {out}, 2 are left. Run the same command again to continue." in done.stderr
+    assert "2 predicted, 3 done before" in run("predict", classifier, folder, *into).stderr
 
 
 def test_an_image_that_was_replaced_under_its_name_is_asked_about_again(classifier: Path, tmp_path: Path) -> None:

@@ -27,7 +27,7 @@ from wardround_client.training.devices import choose
 from wardround_client.volumes import Refused
 from wardround_common.errors import DataError, StorageError
 from wardround_common.results.model_folder import MODEL
-from wardround_common.storage import alone_in, half_written, no_room_is_said, write_atomically
+from wardround_common.storage import LOCK, alone_in, half_written, no_room_is_said, write_atomically
 
 LINES, TABLE, PICTURE = "change.json", "change.csv", "change.png"
 FORMAT = "wardround change 1"
@@ -106,7 +106,7 @@ def _check_out(out: Path) -> None:
         out.mkdir(parents=True, exist_ok=True, mode=0o700)
         others = {path.name for path in out.iterdir()}
     ours = (LINES, TABLE, PICTURE)
-    if others - {*ours, "lock", *(left.name for name in ours for left in half_written(out, name))}:
+    if others - {*ours, LOCK, *(left.name for name in ours for left in half_written(out, name))}:
         raise StorageError(
             "this folder holds other files, and nothing is written among them",
             where=str(out),

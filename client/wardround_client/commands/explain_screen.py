@@ -113,7 +113,7 @@ def _lesions(inputs: Sequence[Path], wanted: Wanted, *, dense: bool) -> Lesions:
 
 
 def _shown_as_it_goes(model: Model, inputs: Sequence[Path], wanted: Wanted, way: Way) -> Gone:
-    with as_they_come("Explaining", as_json=wanted.as_json, kept=wanted.out is not None) as (begin, tell):
+    with as_they_come("Explaining", as_json=wanted.as_json, out=wanted.out) as (begin, tell):
         return case_by_case(model, inputs, wanted.out, way, wanted.allow, begin, tell)
 
 

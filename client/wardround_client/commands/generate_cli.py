@@ -148,12 +148,20 @@ def _draw(
     import json
 
     from rich.console import Console
+    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
     from wardround_client.generation.writing import WORDS, Wanted, sentences, write
     from wardround_client.prediction.model import open_model
     from wardround_client.training.devices import choose
+    from wardround_common.shell.stopping import stopped_with
 
-    said = write(open_model(model, choose(device)), Wanted(count, seed, of, dicom), out)
+    opened = open_model(model, choose(device))
+    bars = (TextColumn("Drawing"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
+    progress = Progress(*bars, console=Console(stderr=True), transient=True)
+    bar = progress.add_task("", total=count)
+    again = "Nothing was written. Run the same command again: it draws the same images."
+    with stopped_with(lambda: again), progress:
+        said = write(opened, Wanted(count, seed, of, dicom), out, lambda done: progress.update(bar, completed=done))
     if as_json:
         typer.echo(json.dumps(said, indent=2, ensure_ascii=False))
         return

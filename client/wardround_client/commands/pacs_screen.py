@@ -27,9 +27,12 @@ from wardround_client.pacs.web import WebArchive
 from wardround_client.pacs.worklist import read_worklist
 from wardround_client.state.state_folder import default_state
 from wardround_common.errors import DataError, PacsError
+from wardround_common.shell.stopping import stopped_with
 
 _LISTED = 20
 """Lines of a work list, or files, whose problem the screen shows; the report has all of them."""
+STORING = "What was stored stays in the archive. Run the same command again to store what is not there yet."
+"""What Ctrl-C says while results are stored."""
 
 
 def archive_of(settings: PacsSettings, *, web: bool) -> Archive:
@@ -106,7 +109,8 @@ def show_found(pacs: Path | None, state: Path | None, query: Query, limit: int, 
         table.add_row(*(shown(cell) for cell in row))
     if studies:
         console.print(table)
-    console.print(f"{len(studies):,} studies{'; there are more: raise --limit, or ask for fewer' if more else ''}")
+    noun = "study" if len(studies) == 1 else "studies"
+    console.print(f"{len(studies):,} {noun}{'; there are more: raise --limit, or ask for fewer' if more else ''}")
 
 
 _SHOWN = ("patient", "accession", "date", "modalities", "instances", "description", "study")
@@ -151,7 +155,13 @@ def fetch_and_show(
         task = progress.add_task("fetching", total=len(lines))
         told = lambda report: progress.advance(task)  # noqa: E731
         archive = archive_of(settings, web=web)
-        report = fetch(archive, lines, columns, into, label=label.casefold(), labels=labels, told=told)
+
+        def stopped() -> str:
+            done = f"{int(progress.tasks[task].completed):,} of {len(lines):,} lines are done"
+            return f"{done}, and what came is in {into}. Run the same command again to continue."
+
+        with stopped_with(stopped):
+            report = fetch(archive, lines, columns, into, label=label.casefold(), labels=labels, told=told)
     if as_json:
         typer.echo(json.dumps(_counts(report, into), indent=2, ensure_ascii=False))
     else:
@@ -218,7 +228,8 @@ def store_and_show(
     archive = archive_of(settings, web=web)
     committing = partial(commit, settings) if isinstance(archive, DimseArchive) else None
     files, passed = files_in(paths)
-    sent = store(archive, files, anything=anything, commit=committing)
+    with stopped_with(lambda: STORING):
+        sent = store(archive, files, anything=anything, commit=committing)
     if as_json:
         typer.echo(json.dumps([_said(each) for each in sent], indent=2, ensure_ascii=False))
     else:
@@ -239,7 +250,8 @@ def store_predictions(settings: PacsSettings, folder: Path) -> None:
         return
     archive = archive_of(settings, web=False)
     committing = partial(commit, settings) if isinstance(archive, DimseArchive) else None
-    sent = store(archive, objects, commit=committing)
+    with stopped_with(lambda: STORING):
+        sent = store(archive, objects, commit=committing)
     _show_sent(sent, Console(stderr=True))
     _check_sent(sent)
 

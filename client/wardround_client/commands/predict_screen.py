@@ -18,6 +18,7 @@ from wardround_client.prediction.answers import Predictions, Told, predict
 from wardround_client.prediction.dicom_out import Kind
 from wardround_client.prediction.keeping import LINES, TABLE
 from wardround_client.prediction.sources import Equipment
+from wardround_common.shell.stopping import stopped_with
 
 Begin = Callable[[int], None]
 Tell = Callable[[Told | None], None]
@@ -47,7 +48,7 @@ def predict_and_show(folder: Path, inputs: Sequence[Path], wanted: Wanted) -> bo
         StorageError: the model's folder is not whole, or the folder for the predictions cannot be used.
         DataError: an input is not there, or there is nothing to ask about.
     """
-    with as_they_come("Predicting", as_json=wanted.as_json, kept=wanted.out is not None) as (begin, tell):
+    with as_they_come("Predicting", as_json=wanted.as_json, out=wanted.out) as (begin, tell):
         found = predict(
             folder,
             inputs,
@@ -69,10 +70,11 @@ def predict_and_show(folder: Path, inputs: Sequence[Path], wanted: Wanted) -> bo
 
 
 @contextmanager
-def as_they_come(doing: str, *, as_json: bool, kept: bool) -> Iterator[tuple[Begin, Tell]]:
+def as_they_come(doing: str, *, as_json: bool, out: Path | None) -> Iterator[tuple[Begin, Tell]]:
     """Show progress and each case that is told (``show``) while a model is asked about cases one by one.
 
-    ``doing``: the word before the bar. Yields what is called with the number of cases, and with each one that is done.
+    ``doing``: the word before the bar; ``out``: the folder that each case is kept in, if there is one. Yields what is
+    called with the number of cases, and with each one that is done. Ctrl-C says how many are done, and how to continue.
     """
     console = Console(stderr=True)
     columns = (TextColumn(doing), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
@@ -82,12 +84,25 @@ def as_they_come(doing: str, *, as_json: bool, kept: bool) -> Iterator[tuple[Beg
     def begin(total: int) -> None:
         progress.update(bar, total=total, visible=True)
 
+    done = 0
+
     def tell(one: Told | None) -> None:
+        nonlocal done
         progress.advance(bar)
         if one is not None:
-            show(one, console, as_json=as_json, kept=kept)
+            done += 1
+            show(one, console, as_json=as_json, kept=out is not None)
 
-    with progress:
+    def stopped() -> str:
+        task = progress.tasks[bar]
+        if task.total is None:
+            return "Nothing was asked yet."
+        left = f"{int(task.total - task.completed):,} are left"
+        if out is None:
+            return f"{done:,} are done, {left}. Nothing was kept: with --out DIR, the same command run again continues."
+        return f"{done:,} are done and kept in {out}, {left}. Run the same command again to continue."
+
+    with stopped_with(stopped), progress:
         yield begin, tell
 
 

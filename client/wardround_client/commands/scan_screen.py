@@ -23,6 +23,7 @@ from wardround_client.state.state_folder import default_state
 from wardround_common.counting import count
 from wardround_common.errors import LabelError, StudyError
 from wardround_common.refusals import MEANINGS
+from wardround_common.shell.stopping import stopped_with
 from wardround_common.storage import write_atomically
 from wardround_common.study.file import Study, read_study
 
@@ -62,7 +63,8 @@ def scan_and_show(
     console = Console()
     place = state or default_state(folder)
     columns = (TextColumn("Reading"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
-    with Progress(*columns, console=Console(stderr=True), transient=True) as bar:
+    again = "What was read is remembered. Run the same command again to continue."
+    with stopped_with(lambda: again), Progress(*columns, console=Console(stderr=True), transient=True) as bar:
         task = bar.add_task("", total=None)
         found = scan(
             folder,

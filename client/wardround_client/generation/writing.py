@@ -16,6 +16,7 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from glob import escape
 from pathlib import Path
 from typing import Any
 
@@ -33,7 +34,7 @@ from wardround_client.images.sop_class import OURS
 from wardround_client.prediction.model import Model
 from wardround_common.errors import StorageError
 from wardround_common.results.model_folder import MODEL, Card
-from wardround_common.storage import no_room_is_said
+from wardround_common.storage import LOCK, alone_in, no_room_is_said, somebody_in
 from wardround_common.tasks.generation import ALL
 
 HOSPITAL = "synthetic"
@@ -74,6 +75,8 @@ def write(model: Model, wanted: Wanted, out: Path, watch: Callable[[int], None] 
 def new_folder(out: Path, *, private: bool) -> Iterator[Path]:
     """Yield a folder to fill, which then stands at ``out`` whole, or not at all; ``private``: for its owner only.
 
+    What a killed process had begun for the same ``out`` is removed: it may show what is close to a patient's image.
+
     Raises:
         StorageError: something is there, or it cannot be written.
     """
@@ -82,13 +85,18 @@ def new_folder(out: Path, *, private: bool) -> Iterator[Path]:
         if out.exists() and (not out.is_dir() or any(out.iterdir())):
             raise StorageError("something is there already", where=str(out), do="Name a new folder with --out.")
         out.parent.mkdir(parents=True, exist_ok=True)
+        for left in out.parent.glob(f".{escape(out.name)}-*"):
+            if (left / LOCK).is_file() and not somebody_in(left):
+                shutil.rmtree(left, ignore_errors=True)
         made = Path(tempfile.mkdtemp(prefix=f".{out.name}-", dir=out.parent))
         try:
-            yield made
-            made.chmod(0o700 if private else 0o755)
-            if out.exists():
-                out.rmdir()
-            made.rename(out)
+            with alone_in(made):
+                yield made
+                made.chmod(0o700 if private else 0o755)
+                (made / LOCK).unlink()
+                if out.exists():
+                    out.rmdir()
+                made.rename(out)
         except BaseException:
             shutil.rmtree(made, ignore_errors=True)
             raise

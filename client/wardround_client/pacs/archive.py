@@ -34,6 +34,9 @@ class Query:
         values = (self.patient, self.accession, self.study, self.modality, self.description)
         if not any(values) and self.dates == (None, None):
             raise PacsError("this would list the whole archive", do="Say whose studies, or which: at least a date.")
+        first, last = self.dates
+        if first is not None and last is not None and last < first:
+            raise PacsError(f"the last day, {last}, is before the first, {first}", do="Write the earlier day first.")
         if any("\\" in value or not value.isprintable() for value in values):
             raise PacsError("a backslash or a control character cannot be looked for", do="Remove it.")
         if self.exact and any(WILD & set(value) for value in (self.patient, self.accession, self.study)):

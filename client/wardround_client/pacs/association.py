@@ -107,7 +107,7 @@ def associated(
     roles: Sequence[SCP_SCU_RoleSelectionNegotiation] = (),
     handlers: Sequence[Any] = (),
 ) -> Iterator[Association]:
-    """Associate with the archive, and release at the end; wait where it says that it is busy.
+    """Associate with the archive, and release at the end, or abort after an error; wait where it says that it is busy.
 
     Raises:
         PacsError: it is not reached, or refuses; the words say which of the settings is the likely cause.
@@ -137,6 +137,9 @@ def associated(
             time.sleep(WAIT_S * 2**attempt)
         try:
             yield association
+        except BaseException:
+            association.abort()  # a release would wait for what the archive still sends
+            raise
         finally:
             if association.is_established:
                 association.release()

@@ -169,7 +169,7 @@ def _fetched(archive: Archive, line: Line, into: Path, report: Report) -> list[F
             found.append(fetch_study(archive, line.number, study, into))
             report.studies.append(found[-1])
     except PacsError as error:
-        report.failed[line.number] = f"{_AWAY}{error.what}" + (f" {error.do}" if error.do else "")
+        report.failed[line.number] = f"{_AWAY}{error.what}" + (f". {error.do}" if error.do else "")
     return found
 
 

@@ -25,7 +25,7 @@ from wardround_client.intake.readers import ENDS_A_READER
 from wardround_common.errors import ImageRefused, StorageError
 from wardround_common.results.model_folder import MODEL, Card
 from wardround_common.results.unlike import UNLIKE
-from wardround_common.storage import alone_in, half_written, no_room_is_said, write_atomically
+from wardround_common.storage import LOCK, alone_in, half_written, no_room_is_said, write_atomically
 
 HEAD, LINES, TABLE, READING = "predict.json", "predictions.jsonl", "predictions.csv", "reading"
 DECODERS = "decoders.json"
@@ -185,7 +185,7 @@ def keeping(
     with no_room_is_said(folder):
         others = [path.name for path in folder.iterdir()] if folder.exists() else []
     if not head.exists():
-        if set(others) - {"lock", *(left.name for left in half_written(folder, names.head))}:
+        if set(others) - {LOCK, *(left.name for left in half_written(folder, names.head))}:
             raise StorageError(
                 "this folder holds other files, and nothing is written among them",
                 where=str(folder),

@@ -90,8 +90,8 @@ def _run() -> int:
     except click.ClickException as error:
         error.show()
         return error.exit_code
-    except (click.Abort, EOFError, KeyboardInterrupt):
-        click.echo("Stopped.", err=True)
+    except (click.Abort, EOFError, KeyboardInterrupt) as stop:
+        click.echo(_printable(" ".join(["Stopped.", *getattr(stop, "__notes__", ())])), err=True)
         return STOPPED
     except BrokenPipeError:
         return _pipe_closed()

@@ -24,7 +24,7 @@ def verify_ledger(
     """Check every entry of the ledger: its signature, its position, and the patients it lists by pseudonym.
 
     Finds entries that were edited, removed, moved, inserted or cut off. A folder restored as a whole from an older copy
-    passes: only a head that was given out earlier reveals that.
+    passes until the service has reached the coordinator, or a head that was given out earlier is given.
     """
     from wardround_client.spending.ledger.chain import WAYS_OUT, Head
     from wardround_client.spending.ledger.store import existing_ledger, read_head, read_rows
@@ -118,7 +118,8 @@ def rebuild_ledger(
 ) -> None:
     """Rebuild a lost ledger: charge every patient the most that the audit log shows for any one of them.
 
-    Ends the studies in which this hospital has trained, if any of their rounds were lost from the ledger.
+    Ends the studies in which this hospital has trained, if any of their rounds were lost from the ledger; all of them
+    if the whole folder was rolled back, which needs --at-least.
     """
     import math
 
@@ -133,13 +134,17 @@ def rebuild_ledger(
     with alone_in(folder.path):  # said before anybody is asked
         pass
     delta, most = planned.bound.delta, shown(planned.bound.epsilon if math.isfinite(planned.bound.epsilon) else None)
+    rests_on = (
+        f"no patient has exceeded epsilon {most}, as you state: the audit log may be as old as the ledger."
+        if planned.rolled_back
+        else "the audit log records every round that this hospital has trained, from its first study on."
+    )
     typer.echo(
         f"The audit log records {planned.rounds:,} charged rounds. From now on every patient of this hospital, "
         f"whether or not they took part, counts as having spent epsilon {most} "
         f"(delta {delta:g}) before; a later study adds to it, epsilon and delta.\n"
         f"{len(planned.studies):,} studies end here. The ledger {'continues' if planned.continues else 'restarts'}.\n"
-        "This rests on one assumption: the audit log records every round that this hospital has trained, from its "
-        "first study on."
+        f"This rests on one assumption: {rests_on}"
     )
     if not yes:
         confirm("Rebuild the ledger this way?", "Not rebuilt: nothing was changed, and no study is trained.")

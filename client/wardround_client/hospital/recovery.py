@@ -16,7 +16,7 @@ from pathlib import Path
 from wardround_client.hospital.hospital_audit import hospital_log, note_refusal
 from wardround_client.spending.ledger.books import ENDED
 from wardround_client.spending.ledger.chain import Head
-from wardround_client.spending.ledger.past import BEGINNING, BEHIND, logs
+from wardround_client.spending.ledger.past import BEGINNING, BEHIND, later_head, logs, note_behind
 from wardround_client.spending.ledger.patients import KEY_NAME, keep_patient_key
 from wardround_client.spending.ledger.spending import cost, histories_of
 from wardround_client.spending.ledger.store import (
@@ -56,6 +56,8 @@ class Rebuilding:
     """That end here, by the first twelve digits of their digests."""
     continues: bool
     """Whether the ledger that is there is sound, and goes on; else another begins."""
+    rolled_back: bool = False
+    """Whether the logs may be as old as the ledger, so that all rests on what the hospital knows from elsewhere."""
 
 
 @dataclass(frozen=True)
@@ -114,7 +116,7 @@ def _put(folder: HospitalFolder, source: Ledger, entries: int, later: Sequence[H
     for head in later:
         lacks.append(f"entries up to {head.number}, which a head speaks of")
     if lacks:
-        write_atomically(folder.path / BEHIND, b"", private=True)
+        note_behind(folder.path)
     aside = folder.replaced / f"{datetime.now(UTC):%Y%m%dT%H%M%S.%fZ}"
     set_aside([folder.path / name for name in (*_FILES, KEY_NAME)], aside)
     write_atomically(folder.path / KEY_NAME, source.key.secret, private=True)
@@ -144,21 +146,40 @@ def plan_rebuild(folder: HospitalFolder, at_least: float = 0.0) -> Rebuilding:
             where=str(folder.audit),
             do="Restore a copy of it; or give with --at-least what no patient has exceeded, such as the policy's cap.",
         )
+    rolled_back = bool(later_head(folder.path))
+    if rolled_back and not at_least:
+        raise StorageError(
+            "what was spent is not recorded here: the coordinator was told of a later ledger of this hospital, and the "
+            "audit log may be as old as the ledger",
+            where=str(folder.path),
+            do="Give with --at-least what no patient has exceeded, such as the policy's cap over all studies.",
+        )
     rules = folder.path / POLICY_NAME
     delta = read_policy(rules).budget.delta if rules.exists() else DEFAULT_DELTA
     proved = bound(told)
     counted = max(proved.delta, delta)
-    epsilon = max(proved.epsilon, at_least, 0.0 if here is None else _highest(here, counted))
+    recorded = max(proved.epsilon, 0.0 if here is None else _highest(here, counted))
+    if rolled_back and at_least < recorded:
+        raise StorageError(
+            f"{at_least:g} is less than what is recorded here already, epsilon {recorded:.3f}; more was spent since",
+            where=str(folder.path),
+            do="Give with --at-least what no patient has exceeded, such as the policy's cap over all studies.",
+        )
+    epsilon = max(recorded, at_least)
     known = set() if here is None else {study[:ENDED] for study in here.books.approved}
     lost = set() if here is None else {study for study, _ in _unknown_rounds(here, told)}
     everything = {note.round[0] for one in told for note in one.notes} | {s for one in told for s in one.approved}
     everything |= {study for one in told for study, _ in one.answered} | set(_with_secrets(folder))
+    if rolled_back:  # no study goes on: which rounds of it were answered is known nowhere
+        proposals = Approvals(folder.path / "studies").all()
+        lost |= known | {each.study.digest()[:ENDED] for each in proposals if each.decision == "approved"}
     ended = frozenset((everything - known) | lost) - {""}
     return Rebuilding(
         Bound(epsilon, counted if epsilon else 0.0),
         len({note.round for one in told for note in one.notes if note.round[0]}),
         ended,
         here is not None,
+        rolled_back,
     )
 
 

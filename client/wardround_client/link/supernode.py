@@ -192,6 +192,10 @@ class Supernode:
         except NotWantedError as error:
             raise LinkError(f"the coordinator does not register this hospital ({error})", do=ENROL) from None
         self._node = node_pb2.Node(node_id=answer.node_id)
+        try:  # before any work: the answer may tell that this folder was rolled back
+            self._beat_once()
+        except NotWantedError as error:
+            raise LinkError(f"the coordinator does not register this hospital ({error})", do=ENROL) from None
         self._say(State.REGISTERED)
         self._registered.set()
 
@@ -471,14 +475,15 @@ class Supernode:
     def _beat(self) -> None:
         """Say every few seconds that this hospital is there, also while it works."""
         while not self._stop.wait(HEARTBEAT_S):
-            request = heartbeat_pb2.SendNodeHeartbeatRequest(
-                node=self._node, heartbeat_interval=HEARTBEAT_DEFAULT_INTERVAL
-            )
             try:
-                heart = Heart(self._says, self._heart.hears)
-                self._wire.ask("send-node-heartbeat", request, heartbeat_pb2.SendNodeHeartbeatResponse, heart)
-            except (LinkError, NotWantedError, RuntimeError):  # the latter: the wire was closed
+                self._beat_once()
+            except (LinkError, NotWantedError, StorageError, RuntimeError):  # the last: the wire was closed
                 continue  # the loop meets the same fault and says so
+
+    def _beat_once(self) -> None:
+        request = heartbeat_pb2.SendNodeHeartbeatRequest(node=self._node, heartbeat_interval=HEARTBEAT_DEFAULT_INTERVAL)
+        heart = Heart(self._says, self._heart.hears)
+        self._wire.ask("send-node-heartbeat", request, heartbeat_pb2.SendNodeHeartbeatResponse, heart)
 
     def _says(self) -> Mapping[str, str]:
         """Name the questions that are here, answered or not, so that the coordinator learns which of them were lost."""

@@ -6,6 +6,7 @@ from collections.abc import Callable, Mapping
 from contextlib import suppress
 
 from wardround_client.link.wire import Heart
+from wardround_client.spending.ledger.elsewhere import Elsewhere
 from wardround_client.state.approvals import Approvals
 from wardround_client.state.hospital_folder import HospitalFolder
 from wardround_client.state.pause import paused_since
@@ -13,6 +14,7 @@ from wardround_client.state.run_outcomes import keep_outcomes
 from wardround_common.audit.passage import COORDINATOR
 from wardround_common.audit.witness import IMAGES_AWAY, PAUSED, STANDING_HEADER, Witness
 from wardround_common.errors import StorageError
+from wardround_common.messages.ledger_header import LEDGER_HEADER
 from wardround_common.messages.run_header import RUNS_HEADER, read_runs, write_approved
 
 
@@ -28,10 +30,11 @@ def heart_of(
     ``heard`` is called after each answer: the witness may know of copies then (:func:`warning_of`).
     """
 
+    elsewhere = Elsewhere(folder.path, folder.identity)
     asked: list[str] = []  # the studies of the coordinator's runs: those of another one are not its business
 
     def says() -> Mapping[str, str]:
-        said = witness.says(COORDINATOR)
+        said = witness.says(COORDINATOR) | elsewhere.says()
         with suppress(StorageError, OSError):  # a heartbeat is sent anyway
             said |= write_approved(Approvals(folder.path / "studies").approved_among(asked))
             if paused_since(folder.path):
@@ -45,6 +48,7 @@ def heart_of(
         keep_outcomes(folder.path, headers)
         asked[:] = read_runs(headers.get(RUNS_HEADER, ""))
         heard()
+        elsewhere.hears(headers.get(LEDGER_HEADER, ""))
 
     return Heart(says, hears)
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -9,12 +10,13 @@ from pathlib import Path
 from wardround_client.intake.images_there import check_images_there
 from wardround_client.service.attendance import last_failure
 from wardround_client.service.stages import StudyStage, study_stages
+from wardround_client.spending.ledger.past import check_not_behind
 from wardround_client.state.approvals import Approvals
 from wardround_client.state.hospital_folder import HospitalFolder
 from wardround_client.state.pause import paused_since
 from wardround_common.audit.entries import read_line
 from wardround_common.audit.log import segments
-from wardround_common.errors import ImagesAwayError, MessageError
+from wardround_common.errors import ImagesAwayError, MessageError, StorageError
 from wardround_common.keys.expiry import WARN_DAYS
 from wardround_common.storage import somebody_in
 
@@ -34,7 +36,7 @@ class Lasting:
     """Since when the hospital has paused."""
     studies: tuple[StudyStage, ...] = ()
     damaged: tuple[str, ...] = ()
-    """What is the matter with proposals that cannot be read."""
+    """What is the matter with the ledger, if it is behind, and with proposals that cannot be read."""
 
 
 @dataclass(frozen=True)
@@ -105,8 +107,16 @@ def read_lasting(folder: HospitalFolder, images_away: str, studies: tuple[StudyS
         failure=last_failure(folder.path),
         paused=datetime.fromisoformat(since) if since else None,
         studies=studies,
-        damaged=tuple(str(error) for error in Approvals(folder.path / "studies").damaged().values()),
+        damaged=tuple(str(error) for error in _damaged(folder.path)),
     )
+
+
+def _damaged(folder: Path) -> Iterator[StorageError]:
+    try:
+        check_not_behind(folder)
+    except StorageError as error:
+        yield error
+    yield from Approvals(folder / "studies").damaged().values()
 
 
 def stopped_status(folder: HospitalFolder) -> HospitalStatus:

@@ -33,6 +33,7 @@ from wardround_client.site_shift.kept import NAME as OWN_PART
 from wardround_client.site_shift.kept import Kept
 from wardround_client.spending.account import Account, Ask, approve, ask, known_to_ledger
 from wardround_client.spending.charge_note import Charge
+from wardround_client.spending.ledger.past import check_not_behind
 from wardround_client.spending.ledger.store import Ledger, open_ledger
 from wardround_client.spending.lineage import Lineage, check_paid, lineage
 from wardround_client.spending.policy import POLICY_NAME, Policy, read_policy
@@ -157,6 +158,7 @@ class Ward:
                 self.note("study proposed", about(study))
             return self.approvals.answer(study, self.folder.settings().name, self.folder.identity())
         digest = study_digest(parts)
+        check_not_behind(self.folder.path)  # also of what costs nothing: a round would be answered a second time
         study = self.approvals.approved(digest)  # asked each time: an approval can be taken back
         with self._at_work.setdefault(digest, threading.Lock()), self._telling(study, kind, parts):
             if digest not in self._open:

@@ -25,6 +25,7 @@ from wardround_common.shell.service_log import Say
 from wardround_common.storage import write_atomically
 from wardround_common.study.file import parse_study
 from wardround_server.link.clocks import clock_warning
+from wardround_server.link.ledger_heads import LedgerHeads
 from wardround_server.link.link_exchange import LinkExchange
 from wardround_server.link.superlink import SuperLink
 from wardround_server.link.whereabouts import LastHeard, Whereabouts, link_state
@@ -62,6 +63,7 @@ class Service:
         self._passages = Passages(self._log)
         self._whereabouts = Whereabouts()
         self._heard = LastHeard(folder.path / "link" / "heard.json")
+        self._ledgers = LedgerHeads(folder.path / "link" / "ledgers.json")
         self._witness = Witness(self._log)
         self._acquainted = Acquainted(folder.path / "link" / "acquainted.json")
         self._copies: set[tuple[str, str]] = set()
@@ -106,6 +108,7 @@ class Service:
             while not stop.wait(LOOK_S):
                 self._look(self._follow)
                 self._heard.keep(self._link.last_seen())
+                self._ledgers.keep()
                 self._look(self._renew)
                 self._warn("clock", clock_warning(self._link.clocks()))
         finally:
@@ -114,6 +117,7 @@ class Service:
             control.close()
             self._heard.keep(self._link.last_seen(), now=True)
             self._link.stop()
+            self._ledgers.keep(now=True)
             self._log.note("service ended")
 
     def _look(self, look: Callable[[], None]) -> None:
@@ -224,7 +228,8 @@ class Service:
         if public := self._acquainted.public(name):
             self._witness.hears(name, public, headers)
         self._say_of_copies(name)
-        return self._witness.says(name) | write_runs(self._runs.stages_of(name))
+        told = self._ledgers.hears(name, headers)
+        return self._witness.says(name) | told | write_runs(self._runs.stages_of(name))
 
     def _say_of_copies(self, name: str) -> None:
         """Say once that a hospital's audit log is not the one that it was, or that a hospital says so of this one."""

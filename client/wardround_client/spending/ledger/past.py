@@ -15,12 +15,18 @@ from wardround_client.spending.ledger.patients import KEY_NAME
 from wardround_client.spending.ledger.told import Told, missing, read_told
 from wardround_common.audit.log import NAME as AUDIT
 from wardround_common.errors import StorageError
+from wardround_common.storage import write_atomically
 
 BEGINNING = "ledger.beginning"
 """Lies in the folder from before the first file of a ledger until the ledger has its first entry: a crash in between is
 no loss."""
 BEHIND = "ledger.behind"
-"""Lies in the folder while the ledger there is a copy that is known to be older than what was spent."""
+"""Lies in the folder while the ledger there is known to be older than what was spent; it holds the later head, if
+the coordinator was told of one."""
+ROLLED_BACK = (
+    "the ledger is older than what was spent: this hospital has told the coordinator of a later one. Its folder was "
+    "rolled back to an older copy, or two copies of it serve"
+)
 REBUILD = (
     "No study is trained until this is fixed. Put a copy back: wardround hospital ledger restore COPY. Without one, "
     "or after an older one: wardround hospital ledger rebuild, which charges every patient the most that the audit log "
@@ -59,12 +65,36 @@ def check_no_past(folder: Path) -> None:
         )
 
 
+def note_behind(folder: Path, head: str = "") -> None:
+    """Note that the ledger does not know all that was spent; ``head`` is a later one of it, if that is how it is known.
+
+    Raises:
+        StorageError: it cannot be written.
+    """
+    if not later_head(folder):
+        write_atomically(folder / BEHIND, head.encode(), private=True)
+
+
+def later_head(folder: Path) -> str:
+    """Return the later head that the coordinator was told, if that is how it is known that the ledger is behind."""
+    with suppress(OSError):
+        return (folder / BEHIND).read_text("ascii", "replace").strip()
+    return ""
+
+
 def check_not_behind(folder: Path) -> None:
-    """Check that the ledger is not a restored copy that waits to be rebuilt.
+    """Check that the ledger is not one that waits to be rebuilt.
 
     Raises:
         StorageError: it is.
     """
+    if later_head(folder):
+        raise StorageError(
+            ROLLED_BACK,
+            where=str(folder),
+            do="No study is trained here. Stop every copy but one. If the newer folder still exists, put it in the "
+            "place of this one. If not: wardround hospital ledger rebuild --at-least EPSILON",
+        )
     if (folder / BEHIND).exists():
         raise StorageError(
             "the ledger is a copy that does not know all that was spent after it",

@@ -228,6 +228,13 @@ class Ledger:
             books = self.books
         check_reaches(self.folder, told, books.approved, books.charged)
 
+    def goes_through(self, head: Head) -> bool:
+        """Tell whether a head is of this ledger, as it is or as it was before its last entries."""
+        self.refresh()
+        with self._reading() as database:
+            found = database.execute("SELECT * FROM entries WHERE number = ?", (head.number,)).fetchone()
+        return found is not None and _row(found).link == head.link
+
     def content(self) -> bytes:
         """Return the whole database, as a file to be put elsewhere."""
         with self._reading() as database:

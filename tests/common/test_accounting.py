@@ -15,8 +15,9 @@ from hypothesis import strategies as st
 from numpy.typing import NDArray
 
 from wardround_common.errors import PrivacyError
+from wardround_common.privacy import privacy_loss
 from wardround_common.privacy.accounting import SampledGaussian, before_rounds, epsilon_of, noise_multiplier_for
-from wardround_common.privacy.privacy_loss import step_loss
+from wardround_common.privacy.privacy_loss import composed_epsilon, step_loss
 from wardround_common.study.privacy import DpSgd
 
 GRID = json.loads((Path(__file__).parents[1] / "reference" / "dp_accounting.json").read_text())["rows"]
@@ -164,6 +165,29 @@ def test_epsilon_falls_with_noise_and_delta_and_grows_with_rate_and_steps(
     assert epsilon_of(SampledGaussian(noise, 0.8 * rate, steps), delta) <= slack
     assert epsilon_of(SampledGaussian(noise, rate, 2 * steps), delta) * 1.001 + 1e-6 >= here
     assert epsilon_of(SampledGaussian(noise, rate, steps), delta * 10) <= slack
+
+
+@pytest.mark.parametrize(("noise", "rate"), [(1.0, 1.0), (0.7, 0.3), (3.0, 0.01)])
+def test_of_a_step_only_the_highest_losses_are_cut_off_and_no_more_than_stated(noise: float, rate: float) -> None:
+    cut = 0.2  # so large that it shows
+    loss = step_loss(noise, rate, 2.0**-8, cut)
+    place = np.linspace(-12.0 * noise, 1.0 + 12.0 * noise, 400_001)
+    without = np.exp(-((place / noise) ** 2) / 2)
+    moved = np.exp(-(((place - 1.0) / noise) ** 2) / 2)
+    without, moved = without / without.sum(), moved / moved.sum()
+    of = np.log(((1 - rate) * without + rate * moved) / without)
+    kept_with = ((1 - rate) * without + rate * moved) @ (of <= 2.0**-8 * (loss.removed_first + len(loss.removed) - 1))
+    kept_without = without @ (-of <= 2.0**-8 * (loss.added_first + len(loss.added) - 1))
+    assert loss.removed.sum() == pytest.approx(float(kept_with), abs=1e-3)
+    assert loss.added.sum() == pytest.approx(float(kept_without), abs=1e-3)
+    assert 1 - cut < loss.removed.sum() < 1 > loss.added.sum() > 1 - cut
+
+
+@pytest.mark.parametrize(("noise", "delta"), [(1.0, 1e-5), (0.5, 1e-3)])
+def test_what_is_cut_off_is_paid_for_out_of_delta(monkeypatch: pytest.MonkeyPatch, noise: float, delta: float) -> None:
+    monkeypatch.setattr(privacy_loss, "_CUT", 0.25)  # so large that it shows
+    exact = gaussian_epsilon(1 / noise, delta)
+    assert exact * 1.02 < composed_epsilon(((noise, 1.0, 1),), delta) < 1.1 * exact
 
 
 @settings(max_examples=30, deadline=None)

@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import math
+from dataclasses import dataclass
+from decimal import Decimal, localcontext
 
 import numpy as np
 import pytest
+from numpy.typing import NDArray
 from scipy import stats
 
 from wardround_client.training import discrete_gaussian as noise
@@ -68,6 +71,59 @@ def test_a_word_on_the_edge_of_two_numbers_is_decided_by_the_bits_behind_it() ->
     sizes = {noise._exact_size(edge + away, scale, STREAM) for away in (-5000, 5000)}
     assert sizes == {scale - 1, scale}
     assert noise._exact_size(0, 1, STREAM) >= 44  # the last word has no end of its own: more bits say how far out
+
+
+@dataclass(frozen=True)
+class Chosen:
+    """A stream of words that a test chose; those behind them are of the usual one."""
+
+    chosen: NDArray[np.uint64]
+
+    def words(self, count: int) -> NDArray[np.uint64]:
+        assert count == len(self.chosen)
+        return self.chosen
+
+    def child(self, *names: object) -> object:
+        return STREAM.child(*names)
+
+
+def candidates(words: list[int], coins: list[int], variance: int, monkeypatch: pytest.MonkeyPatch) -> list[int]:
+    """Return those of candidates of these words that these coins accept."""
+    monkeypatch.setattr(noise, "BLOCK", len(words))
+    drawn: NDArray[np.int64] = noise._candidates(variance, Chosen(np.array(words + coins, np.uint64)))  # type: ignore[arg-type]
+    return drawn.tolist()
+
+
+def test_a_word_that_floating_point_puts_on_the_wrong_side_of_an_edge_is_decided_exactly(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    scale, near = 10**9, [away for away in range(-100_000, 100_001, 500) if away]
+    whole = scale + 12_345
+    with localcontext(prec=60):
+        edge = int((Decimal(-whole) / scale).exp() * 2**64)  # larger words are smaller numbers
+    right = [whole if away < 0 else whole - 1 for away in near]
+    every = [0] * len(near)  # the sign is plus, and the chance of each is far above 2^-63
+    words = [edge + away for away in near]
+    assert candidates(words, every, (scale - 1) ** 2, monkeypatch) == right
+    for name in ("LAPLACE_DOUBT", "COIN_DOUBT"):
+        monkeypatch.setattr(noise, name, 0.0)
+    assert candidates(words, every, (scale - 1) ** 2, monkeypatch) != right
+
+
+def test_a_coin_that_floating_point_puts_on_the_wrong_side_of_a_chance_is_decided_exactly(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    scale, near = 10**9, [away for away in range(-3000, 3001, 15) if away]
+    variance, size = (scale - 1) ** 2, scale // 3
+    with localcontext(prec=60):
+        word = int((Decimal(-2 * size - 1) / (2 * scale)).exp() * 2**64)  # in the middle of those of its size
+        beyond = Decimal(size) - Decimal(variance) / scale
+        chance = int((-beyond * beyond / (2 * variance)).exp() * 2**63)
+    coins = [(chance + away) << 1 for away in near]
+    right = [size for away in near if away < 0]
+    assert candidates([word] * len(near), coins, variance, monkeypatch) == right
+    monkeypatch.setattr(noise, "COIN_DOUBT", 0.0)
+    assert candidates([word] * len(near), coins, variance, monkeypatch) != right
 
 
 def test_zero_comes_once_and_not_once_for_each_sign() -> None:

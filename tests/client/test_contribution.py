@@ -239,9 +239,9 @@ def test_a_hospital_that_only_evaluates_reads_that_nobody_is_trained_on_and_rese
         Ward(folder).answer("train", question.parts())
 
 
-def asked_to_prepare(folder: HospitalFolder, study: Study) -> None:
-    """Ask a service that was started anew."""
-    Ward(folder).answer("prepare", PrepareRequest(study.digest(), False).parts())
+def asked_to_prepare(folder: HospitalFolder, study: Study, ward: Ward | None = None) -> None:
+    """Ask a service that runs, or one that was started anew."""
+    (ward or Ward(folder)).answer("prepare", PrepareRequest(study.digest(), False).parts())
 
 
 @pytest.mark.parametrize("trains", [True, False], ids=["trains", "only evaluates"])
@@ -250,8 +250,8 @@ def test_a_policy_that_became_stricter_holds_for_a_study_that_was_approved_befor
 ) -> None:
     study, rules = propose(folder, "first") if trains else only_judged(folder), folder.path / POLICY_NAME
     assert "Approved." in approve(folder, study.study.name)
-    allowed = rules.read_text()
-    asked_to_prepare(folder, study)
+    allowed, running = rules.read_text(), Ward(folder)
+    asked_to_prepare(folder, study, running)
     for before, now, said in (
         ("require_secure = false", "require_secure = true", "needed: [aggregation] secure = true"),
         ("smallest_cohort = 5", "smallest_cohort = 500", "needed: 500"),
@@ -260,9 +260,15 @@ def test_a_policy_that_became_stricter_holds_for_a_study_that_was_approved_befor
         assert before in allowed
         changed = allowed.replace('"detection", ', "").replace(', "detection"', "") if "tasks" in before else allowed
         rules.write_text(changed.replace(before, now))
-        with pytest.raises(PolicyError, match="does not allow the study") as refused:
-            asked_to_prepare(folder, study)
-        assert said in str(refused.value)
+        for ward in (running, None):
+            with pytest.raises(PolicyError, match="does not allow the study") as refused:
+                asked_to_prepare(folder, study, ward)
+            assert said in str(refused.value)
+        rules.write_text(allowed)
+        asked_to_prepare(folder, study, running)
+    rules.unlink()
+    with pytest.raises(PrivacyError, match="policy"):
+        asked_to_prepare(folder, study, running)
     rules.write_text(allowed)
     asked_to_prepare(folder, study)
 

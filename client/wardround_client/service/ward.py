@@ -100,6 +100,8 @@ class Ward:
     doing: Doing = field(default=lambda work: None)
     note: Note = field(default=lambda what, facts: None)
     _open: dict[str, Hospital] = field(default_factory=dict)
+    _under: dict[str, Policy] = field(default_factory=dict)
+    """By study: the policy under which it was opened."""
     _images_missed: bool = False
     _at_work: dict[str, threading.Lock] = field(default_factory=dict)
     """By study: its questions are answered one after the other, whoever asks."""
@@ -161,6 +163,8 @@ class Ward:
         check_not_behind(self.folder.path)  # also of what costs nothing: a round would be answered a second time
         study = self.approvals.approved(digest)  # asked each time: an approval can be taken back
         with self._at_work.setdefault(digest, threading.Lock()), self._telling(study, kind, parts):
+            if kind not in FINISHING and digest in self._open and hospital_policy(self.folder) != self._under[digest]:
+                del self._open[digest]  # its people changed the policy: the study is checked again, caps and all
             if digest not in self._open:
                 self._open[digest] = self._take_part(study)
             try:
@@ -190,6 +194,7 @@ class Ward:
         rehearse(study)  # here too: since it was approved, torch or Opacus may be another
         place = self.folder.path / "studies" / study.digest()
         dataset, policy = read_data(self.folder, study), hospital_policy(self.folder)
+        self._under[study.digest()] = policy
         # Again: since it was approved, the policy may have become stricter.
         check_kind(policy, study, _asked_of(dataset), trains=dataset.trains)
         account = None  # of a hospital that only evaluates, which is asked nothing that would cost

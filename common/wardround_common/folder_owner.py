@@ -6,6 +6,8 @@ is told by its files.
 
 from __future__ import annotations
 
+import os
+from collections.abc import Iterator
 from contextlib import suppress
 from pathlib import Path
 from typing import Literal
@@ -39,6 +41,41 @@ def check_owner(folder: Path, owner: Owner) -> None:
             where=str(folder),
             do="Name another folder." if owner == "coordinator" else "Name another with --state.",
         )
+
+
+def check_readable(folder: Path) -> None:
+    """Check, before a service starts, that this user may read what lies in its folder and one level below.
+
+    A folder that was restored or copied as root often is not this user's: each file would then be missing to whoever
+    looks for it, and be called damaged by whoever needs it.
+
+    Raises:
+        StorageError: it may not; it names the first file.
+    """
+    closed = sorted(_closed(folder, levels=2))
+    if closed:
+        more = f" and {len(closed) - 1:,} more" if len(closed) > 1 else ""
+        raise StorageError(
+            f"the user of this service may not read {closed[0].relative_to(folder)}{more}; nothing is damaged",
+            where=str(folder),
+            do=f"Was the folder restored or copied as another user? As root: chown -R {os.geteuid()} '{folder}'",
+        )
+
+
+def _closed(folder: Path, levels: int) -> Iterator[Path]:
+    """Name what this process may not read, down to so many levels; sockets and links are not read."""
+    try:
+        with os.scandir(folder) as entries:
+            for entry in entries:
+                if entry.is_dir(follow_symlinks=False):
+                    if levels > 1:
+                        yield from _closed(Path(entry.path), levels - 1)
+                elif entry.is_file(follow_symlinks=False) and not os.access(entry.path, os.R_OK, effective_ids=True):
+                    yield Path(entry.path)
+    except PermissionError:
+        yield folder
+    except OSError:
+        return  # gone meanwhile, or worse: said by whoever needs it
 
 
 def claim(folder: Path, owner: Owner) -> None:

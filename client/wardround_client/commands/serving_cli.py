@@ -47,8 +47,10 @@ def serve(
         from wardround_client.service.hospital_service import HospitalService, open_log
         from wardround_client.state.hospital_folder import HospitalFolder
         from wardround_client.state.state_folder import hospital_state
+        from wardround_common.folder_owner import check_readable
 
     folder = HospitalFolder(state or hospital_state())
+    check_readable(folder.path)
     if invitation is not None:
         accept_file(state, invitation, yes)
     stop = threading.Event()

@@ -181,7 +181,7 @@ class Approvals:
     def _read(self) -> tuple[list[Proposal], dict[str, StorageError]]:
         found: list[Proposal] = []
         damaged: dict[str, StorageError] = {}
-        for path in sorted(self.folder.glob("*.json")):
+        for path in self._records():
             try:
                 found.append(self.get(path.stem))
             except StorageError as error:
@@ -189,6 +189,21 @@ class Approvals:
             except ApprovalError:  # its study is not there: a crash came between the two files, or it was removed
                 damaged[path.stem] = self._damaged(path.stem)
         return found, damaged
+
+    def _records(self) -> list[Path]:
+        """Name the records; where nothing was proposed yet there is no folder.
+
+        Raises:
+            StorageError: the folder cannot be read: nobody shall take that for a hospital without studies.
+        """
+        try:
+            return sorted(path for path in self.folder.iterdir() if path.suffix == ".json")
+        except FileNotFoundError:
+            return []
+        except OSError as error:
+            raise StorageError(
+                f"the folder of the studies cannot be read ({error.strerror})", where=str(self.folder), do=CHECK_FILE
+            ) from None
 
     def decide(self, study: Study, decision: Decision) -> None:
         """Keep what the hospital's people decided: the last word counts.

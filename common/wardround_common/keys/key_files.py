@@ -16,7 +16,7 @@ from cryptography.hazmat.primitives.serialization import (
     load_pem_private_key,
 )
 
-from wardround_common.errors import StorageError
+from wardround_common.errors import CHECK_FILE, StorageError
 from wardround_common.keys.identity import Identity
 from wardround_common.storage import no_room_is_said, read_private, write_atomically
 
@@ -92,6 +92,8 @@ def _read_private(path: Path, words: Words) -> object:
         return load_pem_private_key(read_private(path, words.key, LARGEST_FILE_BYTES), None)
     except FileNotFoundError:
         raise StorageError(words.absent, where=str(path), do=words.make) from None
+    except PermissionError:
+        raise StorageError(f"this user may not read {words.key}", where=str(path), do=CHECK_FILE) from None
     except (OSError, ValueError, TypeError, UnsupportedAlgorithm):  # TypeError: it is locked with a password
         raise StorageError(f"{words.key} is damaged or cannot be read", where=str(path), do=words.restore) from None
 

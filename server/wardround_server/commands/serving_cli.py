@@ -29,11 +29,13 @@ def serve(
     import threading
     from contextlib import ExitStack
 
+    from wardround_common.folder_owner import check_readable
     from wardround_common.shell.service_log import ServiceLog
     from wardround_server.service.memory import give_large_buffers_back
     from wardround_server.service.serving import Service
     from wardround_server.state.coordinator_folder import CoordinatorFolder
 
+    check_readable(folder)
     give_large_buffers_back()
     stop = threading.Event()
     for number in (signal.SIGTERM, signal.SIGINT):

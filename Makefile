@@ -172,6 +172,10 @@ bench-secagg: $(WITH_BENCH) ## secure aggregation: masks beside Flower's and Ten
 bench-secagg-chance: needs-hospitals $(INSTALLED) ## do secure sums change AUROC, or does any change do? one study trained 20 times (DATA=DIR)
 	$(BIN)/python benchmarks/secagg_accuracy.py "$(DATA)" --chance
 
+.PHONY: bench-intervals
+bench-intervals: $(INSTALLED) ## how often the intervals of figures hold the truth: from sums, and over patients
+	$(BIN)/python benchmarks/intervals.py
+
 audit-privacy: $(INSTALLED) ## a canary audit: a lower bound on epsilon, for an honest claim and a false one
 	$(BIN)/python benchmarks/audit_privacy.py
 

@@ -9,7 +9,7 @@ import pytest
 
 from wardround_common.errors import StorageError
 from wardround_common.metrics.shapes import Estimate
-from wardround_common.metrics.sum_intervals import INDEPENDENT
+from wardround_common.metrics.sum_intervals import AT_MOST, INDEPENDENT, OF_SPREAD
 from wardround_common.results import ALL, EXTERNAL, FEDERATED, TRAINED, Results, SubgroupFigures, Subgrouping
 from wardround_common.results.evaluation import OF_PATIENTS
 from wardround_common.results.parts import Part
@@ -213,6 +213,8 @@ def test_of_how_few_of_a_class_a_figure_is_follows_from_no_fraction_and_no_inter
         ("sensitivity", INDEPENDENT, True),  # of 70: no small number
         ("ppv", INDEPENDENT, False),  # of as many as the model decides for, which may be three
         ("sensitivity", OF_PATIENTS, False),  # of as many patients as 70 images are of, which may be three
+        ("sensitivity", OF_SPREAD, False),  # of more than a fraction and of how many
+        ("auroc", AT_MOST, False),
         ("ppv", "", True),  # a bootstrap
     ],
 )

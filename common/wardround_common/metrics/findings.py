@@ -6,7 +6,7 @@ known, and is judged by the same functions as one finding of two classes.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -16,7 +16,9 @@ from wardround_common.errors import MessageError, ModelError
 from wardround_common.metrics.defined import mean_over, of_one_row
 from wardround_common.metrics.ranking import Floats
 from wardround_common.metrics.score_bins import BINS, HALF, bins_of
-from wardround_common.metrics.shapes import LEAST_RECORDS, GroupFigures
+from wardround_common.metrics.score_intervals import intervals_of
+from wardround_common.metrics.shapes import LEAST_RECORDS, Estimate, GroupFigures
+from wardround_common.metrics.sum_intervals import AT_MOST, limits_of, means_of
 from wardround_common.metrics.sums import COUNT_LIMIT, LOSS_LIMIT, UNIT, ScoreSums, figures_of
 
 ABSENT, PRESENT, UNKNOWN = 0, 1, -1
@@ -174,6 +176,20 @@ class FindingSums:
     def by_finding(self, points: Sequence[float | None] | None) -> tuple[GroupFigures, ...]:
         """Return the figures of each finding at its operating point: in how many images it is, and found."""
         return tuple(self.one(f).by_class(point)[1] for f, point in enumerate(_points(points, self.findings)))
+
+    def intervals(self, points: Sequence[float | None] | None, metrics: Mapping[str, Estimate]) -> dict[str, Estimate]:
+        """Return the metrics at the findings' operating points that have a value and an interval.
+
+        Which findings share an image is not known, so that those of means are as wide as they can be.
+        """
+        thresholds, each = _points(points, self.findings), []
+        for finding in np.flatnonzero(self.counted()).tolist():
+            one = self.one(finding)
+            figures = {name: Estimate(value) for name, value in one.figures(thresholds[finding]).items()}
+            each.append(intervals_of(one, thresholds[finding], {name: figures[name] for name in metrics}))
+        if len(each) == 1:
+            return each[0]
+        return means_of(metrics, [{name: limits_of(one) for name, one in found.items()} for found in each], AT_MOST)
 
     def operating_points(self, sensitivity: float) -> tuple[float | None, ...] | None:
         """Return for each finding the highest edge of a bin at which the sensitivity is reached.

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 import numpy as np
@@ -10,7 +11,8 @@ from numpy.typing import NDArray
 from wardround_common.errors import MessageError, ModelError
 from wardround_common.metrics.defined import number_or_none, of_one_row
 from wardround_common.metrics.ranking import Floats, divide
-from wardround_common.metrics.shapes import GroupFigures
+from wardround_common.metrics.shapes import Estimate, GroupFigures
+from wardround_common.metrics.sum_intervals import OF_SPREAD, drawn, of_fraction, of_resamples, with_intervals
 
 UNIT = 2.0**-20
 """Losses are summed as whole multiples of it, so that sums do not depend on their order."""
@@ -109,6 +111,19 @@ class GradeSums:
             )
             for grade in range(len(counts))
         )
+
+
+def intervals_of(sums: GradeSums, point: None, metrics: Mapping[str, Estimate]) -> dict[str, Estimate]:
+    """Return the metrics that have a value and an interval: resampled from the counts by true and decided grade."""
+    if not sums.records:
+        return {}
+    grades, counts = len(sums.confusion), sums.confusion.ravel()
+    values = (figures_of(np.pad(some, ((0, 0), (0, 1))), grades) for some in drawn(counts))
+    resampled = of_resamples({name: one[name] for name in ("kappa", "mae", "bias")} for one in values)
+    near = int(sums.confusion[np.abs(_apart(grades)) <= 1].sum())
+    counted = {"accuracy": int(sums.confusion.trace()), "within_one": near}
+    fractions = {name: of_fraction(found, sums.records) for name, found in counted.items()}
+    return with_intervals(metrics, fractions) | with_intervals(metrics, resampled, OF_SPREAD)
 
 
 def figures_of(vectors: NDArray[np.number], grades: int) -> dict[str, Floats]:

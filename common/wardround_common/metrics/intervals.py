@@ -15,8 +15,8 @@ def with_interval(value: float, drawn: Floats) -> Estimate:
     """Return a value with its percentile bootstrap interval, from its values in resamples (resamples,), NaN where none.
 
     The interval does not hold the uncertainty of the training or of the operating point, is too short for a handful of
-    patients, and has no width where every resample agrees (an AUROC of 1). That of a calibration error lies high, since
-    resampling adds to the gaps in its bins.
+    patients, and has no width where every resample agrees (an AUROC of 1). Of a figure that is above 0 by chance alone,
+    such as a calibration error, resamples lie above the value: it has no such interval.
     """
     defined = drawn[~np.isnan(drawn)]
     if len(defined) < DEFINED * len(drawn):

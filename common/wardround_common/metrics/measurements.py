@@ -6,7 +6,7 @@ a model that tells everybody the mean is wrong at both ends, and only there.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -15,7 +15,8 @@ from numpy.typing import NDArray
 from wardround_common.errors import MessageError, ModelError
 from wardround_common.metrics.defined import number_or_none, of_one_row
 from wardround_common.metrics.ranking import Floats, divide
-from wardround_common.metrics.shapes import GroupFigures
+from wardround_common.metrics.shapes import Estimate, GroupFigures
+from wardround_common.metrics.sum_intervals import OF_SPREAD, of_mean, with_intervals
 
 QUARTERS = 4
 BEYOND = 1.0
@@ -196,6 +197,30 @@ def figures_of(vectors: NDArray[np.number], low: float, high: float) -> dict[str
         "agreement_low": (mean - AGREEMENT * spread) * span,
         "agreement_high": (mean + AGREEMENT * spread) * span,
     }
+
+
+def intervals_of(sums: MeasurementSums, point: None, metrics: Mapping[str, Estimate]) -> dict[str, Estimate]:
+    """Return the metrics that have a value and an interval, from the mean and the square of the differences.
+
+    Of limits of agreement: Bland and Altman, *Measuring agreement in method comparison studies*, Statistical Methods in
+    Medical Research 8 (1999). The root mean square and R² have none: sums of fourth powers would give one.
+    """
+    count, span = sums.records, sums.high - sums.low
+    if count < 2:  # one record has no spread
+        return {}
+    mean = (float(sums.differences.sum()) * UNIT / count * 2 - 1) * LARGEST
+    absolute = float(sums.absolute.sum()) * UNIT / count * LARGEST
+    square = float(sums.squared_differences.sum()) * UNIT / count * LARGEST**2
+    of_sample = count / (count - 1)
+    spread, of_sizes = (float(np.sqrt(max(square - one**2, 0) * of_sample)) for one in (mean, absolute))
+    wider = float(np.sqrt(1 + AGREEMENT**2 / 2 * of_sample)) * spread
+    deviations = {"mae": of_sizes, "bias": spread, "agreement_low": wider, "agreement_high": wider}
+    found = {
+        name: of_mean(value, deviation * span, count)
+        for name, deviation in deviations.items()
+        if (value := metrics[name].value) is not None
+    }
+    return with_intervals(metrics, found, OF_SPREAD)
 
 
 def quarter_of(places: Floats) -> Counts:

@@ -7,6 +7,7 @@ so that it is over all hospitals together, and the same wherever the sums were a
 
 from __future__ import annotations
 
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, fields
 
 import numpy as np
@@ -15,6 +16,8 @@ from numpy.typing import NDArray
 from wardround_common.errors import MessageError, ModelError
 from wardround_common.metrics.defined import of_one_row
 from wardround_common.metrics.ranking import Floats, divide
+from wardround_common.metrics.shapes import Estimate
+from wardround_common.metrics.sum_intervals import OF_SPREAD, drawn, of_resamples, with_intervals
 
 RANKS = 1024
 """Bins of the risk at the last time, by which records are ranked; within one they are ties."""
@@ -228,6 +231,33 @@ def figures_of(vectors: NDArray[np.number], times: int) -> dict[str, Floats]:
         "calibration_error": np.mean(gaps, axis=0),
         "excess_risk": each[-1].predicted - each[-1].observed,
     }
+
+
+def intervals_of(sums: RiskSums, point: None, metrics: Mapping[str, Estimate]) -> dict[str, Estimate]:
+    """Return the metrics that have a value and an interval: resampled from the counts by outcome and risk.
+
+    The Brier score has none: of the squared errors of an outcome only the sum is known, and not how far they lie apart.
+    """
+    if not sums.records:
+        return {}
+    found = of_resamples({"c_index": concordance(one)} for one in _drawn(sums.ranks))
+    mean = divide(sums.predicted[-1] * UNIT, sums.risks[-1].sum(axis=(0, 1)), empty=0.0)  # (bins,) of a risk in it
+    used = sums.risks[-1].any(axis=(0, 1))
+    found |= of_resamples({"excess_risk": _excess(one, mean[used])} for one in _drawn(sums.risks[-1]))
+    return with_intervals(metrics, found, OF_SPREAD)
+
+
+def _drawn(counts: Counts) -> Iterator[Floats]:
+    """Yield resamples of records (some, times + 1, 2, used), from counts by outcome and bin, without empty bins."""
+    there = counts[..., counts.any(axis=(0, 1))]
+    for some in drawn(there.ravel()):
+        yield some.reshape(-1, *there.shape)
+
+
+def _excess(counts: Floats, mean: Floats) -> Floats:
+    observed = 1 - surviving(counts.sum(axis=-1))[:, -1]
+    predicted: Floats = counts.sum(axis=(1, 2)) @ mean / counts[0].sum()
+    return predicted - observed
 
 
 def concordance(ranks: NDArray[np.number]) -> Floats:

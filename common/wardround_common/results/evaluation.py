@@ -19,6 +19,9 @@ from wardround_common.tasks.registry import task_of
 NO_INTERVAL = "sums over hospitals give no interval"
 SAME = "no interval: every resample of the patients gives the same value"
 OF_PATIENTS = "Wilson's interval over patients: every resample of them gives the same value"
+OF_GAPS = "no interval: a calibration error is above 0 by chance alone, and in resamples more so"
+GAPS = "calibration_error"
+"""The metric that resamples do not lie around but above; it is one of several tasks."""
 SEEN = 0.005
 """A margin of the headline below this is not told: figures have three digits, and are nearer than their margin."""
 BLOCK = 256  # patients whose figures are computed at a time
@@ -95,6 +98,8 @@ def _estimates(
     for name, (value,) in values.items():
         if np.isnan(value):
             yield name, Estimate(None, reason=task.undefined(whole, name))
+        elif name == GAPS:
+            yield name, Estimate(float(value), reason=OF_GAPS)
         elif drawn and isinstance(sums, PatientSums):
             around = with_interval(float(value), drawn[name])
             if around.low is not None and around.low == around.high:

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from typing import Annotated, Literal
 
 from pydantic import Field, field_validator
 
 from wardround_common.metrics.calibration import reliability, temperature
-from wardround_common.metrics.shapes import LEAST_RECORDS, Estimate, curves_of
-from wardround_common.metrics.sum_intervals import of_area, of_fraction, with_intervals
+from wardround_common.metrics.score_intervals import intervals_of
+from wardround_common.metrics.shapes import LEAST_RECORDS, curves_of
 from wardround_common.metrics.sums import ScoreSums, figures_of
 from wardround_common.section import Word, each_once
 from wardround_common.tasks.contract import ClassesSection, Detail, Task, Words, figure
@@ -57,24 +56,6 @@ def _detail(sums: ScoreSums, point: float | None) -> Detail:
     confusion = tuple(tuple(row) for row in sums.decided(point).tolist())
     bins = reliability(sums.histograms) if sums.records else None
     return Detail(confusion, roc, precision_recall, bins, sums.by_class(point) if sums.records else ())
-
-
-def _intervals(sums: ScoreSums, point: float | None, metrics: Mapping[str, Estimate]) -> dict[str, Estimate]:
-    """Return what has an interval from sums: of two classes the area and the fractions, of more the accuracy."""
-    decided = sums.decided(point)
-    counted = {"accuracy": (int(decided.trace()), sums.records)}
-    area = None
-    if sums.classes == 2:
-        ((true_rest, false_found), (missed, found)) = decided.tolist()
-        counted |= {
-            "sensitivity": (found, found + missed),
-            "specificity": (true_rest, true_rest + false_found),
-            "ppv": (found, found + false_found),
-            "npv": (true_rest, true_rest + missed),
-        }
-        area = of_area(sums.histograms[0, 0], sums.histograms[0, 1])
-    fractions = {name: of_fraction(*pair) if pair[1] else None for name, pair in counted.items()}
-    return with_intervals(metrics, {"auroc": area, **fractions})
 
 
 def _words(section: Classification) -> Words:
@@ -156,7 +137,7 @@ TASK = Task[Classification, ScoreSums](
     undefined=_why_undefined,
     figures=lambda vectors, section, point, whole: figures_of(vectors, len(section.classes), point, whole.counted()),
     detail=_detail,
-    intervals=_intervals,
+    intervals=intervals_of,
     margin=lambda sums: sums.auroc_margin(),
     fractions=lambda section: ("accuracy", *(FRACTIONS if len(section.classes) == 2 else ())),
     terms=_terms,

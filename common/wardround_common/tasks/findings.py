@@ -111,6 +111,7 @@ TASK = Task[Findings, FindingSums](
     undefined=_why_undefined,
     figures=lambda vectors, section, points, whole: macro(vectors, len(section.classes), points, whole.counted()),
     detail=_detail,
+    intervals=lambda sums, points, metrics: sums.intervals(points, metrics),
     terms=lambda section: (*TERMS, SEVERAL),
     decisions=("sensitivity", "specificity"),
     verdict=("decides for", "test images of"),

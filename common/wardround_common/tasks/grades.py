@@ -6,7 +6,7 @@ from typing import Annotated, Literal
 
 from pydantic import Field, field_validator
 
-from wardround_common.metrics.grades import GradeSums, figures_of
+from wardround_common.metrics.grades import GradeSums, figures_of, intervals_of
 from wardround_common.section import Word, each_once
 from wardround_common.tasks.contract import ClassesSection, Detail, Task, Words, figure
 
@@ -71,6 +71,7 @@ TASK = Task[Grades, GradeSums](
     detail=lambda sums, point: Detail(
         confusion=tuple(map(tuple, sums.confusion.tolist())), by_group=sums.by_grade() if sums.records else ()
     ),
+    intervals=intervals_of,
     fractions=lambda section: ("accuracy", "within_one"),
     terms=lambda section: TERMS,
     decides="It decides for the highest grade that is more likely reached than not.",

@@ -6,7 +6,7 @@ from typing import Annotated, Literal, Self
 
 from pydantic import Field, field_validator, model_validator
 
-from wardround_common.metrics.measurements import AGREEMENT, QUARTERS, MeasurementSums, figures_of
+from wardround_common.metrics.measurements import AGREEMENT, QUARTERS, MeasurementSums, figures_of, intervals_of
 from wardround_common.section import Word
 from wardround_common.tasks.contract import Detail, Task, TaskSection, Words, figure
 from wardround_common.tasks.findings import TAKEN
@@ -108,6 +108,7 @@ TASK = Task[Measurement, MeasurementSums](
     undefined=_why_undefined,
     figures=lambda vectors, section, point, whole: figures_of(vectors, section.low, section.high),
     detail=lambda sums, point: Detail(by_group=sums.by_quarter()) if sums.records else Detail(),
+    intervals=intervals_of,
     terms=_terms,
     decides="It tells a number, and decides nothing.",
     verdict=("tells a value of", "test images of"),

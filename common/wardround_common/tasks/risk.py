@@ -8,7 +8,7 @@ import numpy as np
 from pydantic import Field, field_validator
 
 from wardround_common.metrics.shapes import HorizonFigures, ReliabilityBins, numbers
-from wardround_common.metrics.survival import RiskSums, at_time, figures_of
+from wardround_common.metrics.survival import RiskSums, at_time, figures_of, intervals_of
 from wardround_common.tasks.contract import Detail, Task, TaskSection, Words, figure
 
 
@@ -122,6 +122,7 @@ TASK = Task[Risk, RiskSums](
     undefined=_why_undefined,
     figures=lambda vectors, section, point, whole: figures_of(vectors, len(section.times)),
     detail=_detail,
+    intervals=intervals_of,
     terms=lambda section: TERMS,
     horizons=lambda section: tuple(map(section.by, range(len(section.times)))),
     decides="It tells risks, and decides nothing.",

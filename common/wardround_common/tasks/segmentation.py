@@ -7,6 +7,7 @@ from typing import Annotated, Literal
 
 from pydantic import Field, field_validator
 
+from wardround_common.metrics.outline_intervals import intervals_of
 from wardround_common.metrics.outlines import OutlineSums
 from wardround_common.section import Word, each_once
 from wardround_common.tasks.contract import ClassesSection, Detail, Metric, Task, Words
@@ -160,6 +161,7 @@ TASK = Task[Segmentation, OutlineSums](
         "model": {"network": "tiny-unet", "norm": "instance"},
     },
     fractions=lambda section: ("missed", "false_alarms", "lesion_sensitivity") if len(section.classes) == 1 else (),
+    intervals=intervals_of,
     terms=lambda section: TERMS,
     detail=lambda sums, point: Detail(by_group=sums.by_structure() if sums.records else ()),
     verdict=("outlines", "test patients with"),

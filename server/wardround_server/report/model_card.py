@@ -20,7 +20,7 @@ from markdown_it.renderer import RendererHTML
 from markupsafe import Markup
 
 from wardround_common.metrics.shapes import Estimate, GroupFigures
-from wardround_common.metrics.sum_intervals import INDEPENDENT
+from wardround_common.metrics.sum_intervals import FROM_SUMS, INDEPENDENT
 from wardround_common.pages.documents import documents
 from wardround_common.results import ALL, DEPLOYED, EXTERNAL, FEDERATED, TRAINED, HospitalRecord, Results, SiteMetrics
 from wardround_common.results.evaluation import OF_PATIENTS, UNMOVED
@@ -278,7 +278,10 @@ OF_DECIDED = ("ppv", "npv", "precision")
 
 def _may_show_interval(site: SiteMetrics, metric: str) -> bool:
     """Tell whether a figure's interval tells no small number: from sums it follows from a fraction and of how many."""
-    return not few_of_a_class(site) and not (metric in OF_DECIDED and site.metrics[metric].reason == INDEPENDENT)
+    why = site.metrics[metric].reason
+    if few_of_a_class(site) or why in FROM_SUMS - {INDEPENDENT}:
+        return False  # the latter follow from more than a fraction and of how many: they are for the report
+    return not (metric in OF_DECIDED and why == INDEPENDENT)
 
 
 def _is_small(group: GroupFigures) -> bool:
@@ -353,7 +356,7 @@ def subgroups(results: Results) -> Raw | None:
             else:
                 each = [cell.metrics[name] for name in names]
                 many = cell.fewest is not None and cell.fewest >= SMALLEST
-                figures = (_shown(one, DIGITS, interval_too=many and one.reason != INDEPENDENT) for one in each)
+                figures = (_shown(one, DIGITS, interval_too=many and one.reason not in FROM_SUMS) for one in each)
                 shown = "–" if small else f"{cell.patients:,}"
                 rows.append([label + ("" if cell.enough else FEW_SIDES), shown, *figures])
     return table(["", "Test patients", *(task.metric(name).label for name in names)], rows) if rows else None

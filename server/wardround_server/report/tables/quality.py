@@ -8,7 +8,7 @@ from wardround_common.counting import chance, percent
 from wardround_common.metrics import Estimate
 from wardround_common.metrics.recalibration import FEW_PATIENTS, LEAST_PATIENTS
 from wardround_common.metrics.shapes import LEAST_RECORDS
-from wardround_common.metrics.sum_intervals import INDEPENDENT
+from wardround_common.metrics.sum_intervals import OF_IMAGES, OF_MEANS
 from wardround_common.results import (
     ALL,
     DEPLOYED,
@@ -24,12 +24,16 @@ from wardround_common.results import (
     alone_hospital,
     without,
 )
-from wardround_common.results.evaluation import SAME
+from wardround_common.results.evaluation import OF_GAPS, SAME
 from wardround_common.study.file import Study
 from wardround_common.tasks.registry import task_of
 from wardround_server.report.tables.table import Cell, Table, table
 from wardround_server.report.words import NOTHING, interval, judged, listing, number, records
 
+OF_A_MEAN = (
+    "Those of means over classes, findings or structures are as wide as if all of these were wrong in the same images "
+    "or patients: it is not known whether they are."
+)
 WIDEST = 16  # hospitals in a cross-site matrix; more cannot be read
 
 
@@ -600,15 +604,17 @@ def _missing(rows: Sequence[Sequence[Cell | str]]) -> str:
     cells = (cell for row in rows for cell in row)
     known = [cell for cell in cells if isinstance(cell, Cell)]
     reasons = sorted({cell.why for cell in known if cell.text == NOTHING and cell.why})
-    same, alone = (any(cell.why == why and cell.text != NOTHING for cell in known) for why in (SAME, INDEPENDENT))
+    shown = {cell.why for cell in known if cell.text != NOTHING}
     return (
         (f" {NOTHING} stands where there is no number: {'; '.join(reasons)}." if reasons else "")
-        + (" No interval stands where every resample of the patients gives the same value." if same else "")
+        + (" No interval stands where every resample of the patients gives the same value." if SAME in shown else "")
         + (
             " Intervals are from sums, which take images for independent: too short where patients have several."
-            if alone
+            if shown & OF_IMAGES
             else ""
         )
+        + (f" {OF_A_MEAN}" if shown & OF_MEANS else "")
+        + (" A calibration error has none: it is above 0 by chance alone." if OF_GAPS in shown else "")
     )
 
 

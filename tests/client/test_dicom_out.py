@@ -36,7 +36,7 @@ from wardround_client.prediction.predicting import Done
 from wardround_client.prediction.sources import Equipment, Sources, content_of, sources_of
 from wardround_client.prediction.written import write_files
 from wardround_client.preparation.outline_page import COLOURS
-from wardround_client.tasks.contract import Answer, Asked, Case, Chosen
+from wardround_client.tasks.contract import Answer, Asked, Case, Chosen, thresholds_of
 from wardround_client.tasks.registry import LOCAL_TASKS
 from wardround_client.volumes import Series, series_in
 from wardround_common.errors import ImageRefused
@@ -454,6 +454,24 @@ def test_a_report_of_findings_says_of_each_whether_it_is_present(card: Card, tmp
     assert said == {"Neoplasm": "52101004", "scar": "2667000"}
 
 
+def test_a_report_and_a_picture_say_from_where_on_a_finding_is_decided_which_may_be_the_less_probable_class(
+    card: Card, tmp_path: Path
+) -> None:
+    """'finding', with 0.53 for 'normal' and 0.47 for 'finding', contradicts itself without its threshold."""
+    case, _ = classified(tmp_path)
+    probabilities = {"normal": 0.53, "finding": 0.47}
+    facts = {"class": "finding", "probabilities": probabilities, "calibrated": True, "operating_point": 0.4312}
+    (group,) = groups_of(report_of(Answer(facts), sources_of(case), card, None))
+    said = {one.name.meaning: one.value.meaning for one in group.get_qualitative_evaluations()}
+    assert said == {"Threshold for finding": "0.431"}
+    assert "threshold for finding: 0.431" in [text.strip() for text, _ in pictures.lines_of(facts)]
+    asking = LOCAL_TASKS["classification"].asking
+    assert asking is not None
+    assert asking.said(facts) == "finding (calibrated probability of finding 0.47, threshold 0.43)"
+    several = {"class": "b", "probabilities": {"a": 0.2, "b": 0.5, "c": 0.3}, "operating_point": None}
+    assert thresholds_of(several) == {}
+
+
 def test_a_picture_of_findings_says_at_what_probability_each_is_decided() -> None:
     findings = {
         "mass": {"probability": 0.35, "present": True, "operating_point": 0.3},
@@ -461,7 +479,7 @@ def test_a_picture_of_findings_says_at_what_probability_each_is_decided() -> Non
     }
     assert [text.strip() for text, _ in pictures.lines_of({"findings": findings, "calibrated": True})] == [
         "findings",
-        "probability of mass: 0.350, present, decided at 0.300",
+        "probability of mass: 0.350, present (threshold 0.300)",
         "probability of scar: 0.9900, absent",
     ]
 

@@ -151,7 +151,12 @@ def _show(model: Model, judged: JudgedHere, split: Part) -> None:
         said = ", ".join(f"{word} {'none' if point is None else f'{point:g}'}" for word, point in points)
         console.print(f"Decided at the operating points of the run: {said}.", highlight=False, markup=False)
     elif site.threshold is not None:
-        console.print(f"Decided at {site.threshold:g}, the operating point of the run.", highlight=False)
+        told = f"probability of '{model.study.groups[-1]}'" if "specificity" in task.decisions else "confidence"
+        console.print(
+            f"Decided from a {told} of {site.threshold:g} on, the operating point of the run.",
+            highlight=False,
+            markup=False,
+        )
     if site.threshold is not None and model.card.temperature not in (None, 1.0):
         console.print(
             "Operating points are of the network's own probability, before calibration; a prediction tells "
@@ -188,7 +193,8 @@ def _show_fitted(model: Model, fitted: Recalibrated, file: Path) -> None:
     for sentence in fitted.cost():
         console.print(sentence)
     point = fitted.calibration.point
-    decided = "" if point is None else f" Decided at {point:.3f} of the recalibrated probability."
+    word = fitted.calibration.classes[-1]
+    decided = "" if point is None else f" '{word}' is decided from a recalibrated probability of {point:.3f} on."
     console.print(
         f"Wrote {file}.{decided} Apply it with: wardround predict MODEL INPUT --calibration {file}", soft_wrap=True
     )

@@ -25,8 +25,9 @@ from wardround_client.images.sop_class import OURS
 from wardround_client.prediction.dicom_codes import Coded, code_of, own_code, unit_of
 from wardround_client.prediction.sources import LONG, NOT_STATED, Equipment, Floats, Sources, carried, weights_of
 from wardround_client.preparation.outline_page import COLOURS
-from wardround_client.tasks.contract import Answer, cautions_of, numbers_of
+from wardround_client.tasks.contract import Answer, cautions_of, numbers_of, thresholds_of
 from wardround_client.tasks.outline_sizes import millilitres
+from wardround_common.counting import chance
 from wardround_common.results.model_folder import Card
 
 Kind = Literal["BINARY", "LABELMAP"]
@@ -286,6 +287,10 @@ def _of_classes(answer: Answer, sources: Sources, card: Card, coded: Coded) -> A
     decided = [
         sr.QualitativeEvaluation(code_of(word, coded)[1], _PRESENT if one["present"] else _ABSENT)
         for word, one in facts.get("findings", {}).items()
+    ]
+    decided += [
+        sr.QualitativeEvaluation(own_code(f"Threshold for {word}"), own_code(chance(point)))
+        for word, point in thresholds_of(facts).items()
     ]
     there = sr.CoordinatesForMeasurement("POLYLINE", _edge(image), sr.SourceImageForRegion(*_named(sources)))
     return sr.MeasurementsAndQualitativeEvaluations(

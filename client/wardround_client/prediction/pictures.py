@@ -20,7 +20,7 @@ from wardround_client.prediction.capture import Picture
 from wardround_client.prediction.predicting import Done
 from wardround_client.preparation import preprocessing
 from wardround_client.preparation.outline_page import COLOURS
-from wardround_client.tasks.contract import cautions_of, numbers_of
+from wardround_client.tasks.contract import cautions_of, numbers_of, thresholds_of
 from wardround_client.tasks.outline_sizes import millilitres
 from wardround_client.volumes import Series
 from wardround_common.counting import chance, rounded
@@ -132,13 +132,14 @@ def _of_image(done: Done, card: Card) -> Picture:
 def lines_of(facts: Mapping[str, Any]) -> list[Line]:
     """Write an answer without an outline below its image: the finding, its numbers, and what was decided on them."""
     finding, numbers = numbers_of(facts)
-    decided = [_decided(one) for one in facts.get("findings", {}).values()]
+    thresholds = thresholds_of(facts)
+    decided = [_decided(one, thresholds.get(word)) for word, one in facts.get("findings", {}).items()]
     lines: list[Line] = [(finding, colour_of(0))]
     written = rounded if "measurement" in facts else chance
     for (name, number), what in zip(numbers.items(), decided or [""] * len(numbers), strict=True):
         lines.append((f"    {name}: {written(number)}{what}", WHITE))
-    if facts.get("operating_point") is not None:
-        lines.append((f"    decided at {chance(facts['operating_point'])}", WHITE))
+    if "probabilities" in facts:
+        lines += [(f"    threshold for {word}: {chance(point)}", WHITE) for word, point in thresholds.items()]
     if weights := facts.get("weights"):
         lines.append(
             (f"    of {len(weights)} images together, of which this one weighs {max(weights.values()):.0%}", WHITE)
@@ -148,10 +149,10 @@ def lines_of(facts: Mapping[str, Any]) -> list[Line]:
     return lines
 
 
-def _decided(one: Mapping[str, Any]) -> str:
+def _decided(one: Mapping[str, Any], threshold: float | None) -> str:
     """Say whether a finding is present, and from where on: a probability of 0.99 may be below its operating point."""
-    point = one.get("operating_point")
-    return f", {'present' if one['present'] else 'absent'}" + ("" if point is None else f", decided at {chance(point)}")
+    above = "" if threshold is None else f" (threshold {chance(threshold)})"
+    return f", {'present' if one['present'] else 'absent'}{above}"
 
 
 def made_by(model: str) -> str:

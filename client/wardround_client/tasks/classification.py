@@ -21,6 +21,7 @@ from wardround_client.tasks.contract import (
     Loss,
     Outputs,
     kind_of,
+    thresholds_of,
 )
 from wardround_client.tasks.outline_measures import Places
 from wardround_common.counting import chance, kept
@@ -99,12 +100,10 @@ def _rows(facts: Mapping[str, Any]) -> list[dict[str, Any]]:
 
 
 def _said(facts: Mapping[str, Any]) -> str:
-    word, point = facts["class"], facts["operating_point"]
-    probabilities = facts["probabilities"]
-    finding = word if point is None else list(probabilities)[1]
     kind = f"{kind_of(facts) or 'calibrated '}probability"
-    decided = "" if point is None else f", decided at {chance(point, 2)} of it"
-    return f"{word} ({kind} of {finding} {chance(probabilities[finding], 2)}{decided})"
+    ((finding, point),) = thresholds_of(facts).items() or [(facts["class"], None)]
+    threshold = "" if point is None else f", threshold {chance(point, 2)}"
+    return f"{facts['class']} ({kind} of {finding} {chance(facts['probabilities'][finding], 2)}{threshold})"
 
 
 TASK = LocalTask[Classification, ScoreSums](

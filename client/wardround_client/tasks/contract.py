@@ -195,6 +195,18 @@ def numbers_of(facts: Mapping[str, Any]) -> tuple[str, dict[str, float]]:
     return facts["class"], {f"{kind}probability of {word}": p for word, p in facts["probabilities"].items()}
 
 
+def thresholds_of(facts: Mapping[str, Any]) -> dict[str, float]:
+    """Return from which probability on a finding is decided, by its word: of two classes, and of findings.
+
+    It stands wherever the probability does: 0.47 may be a finding, and 0.99 none.
+    """
+    if "findings" in facts:
+        points = {word: one.get("operating_point") for word, one in facts["findings"].items()}
+        return {word: point for word, point in points.items() if point is not None}
+    point, words = facts.get("operating_point"), list(facts.get("probabilities", ()))
+    return {words[1]: point} if point is not None and len(words) > 1 else {}
+
+
 def cautions_of(facts: Mapping[str, Any]) -> list[str]:
     """Return what must be known of an answer besides it, each in a few words; none of most answers.
 

@@ -26,6 +26,7 @@ from wardround_client.tasks.contract import (
     Outputs,
     Targets,
     kind_of,
+    thresholds_of,
 )
 from wardround_client.tasks.outline_measures import Places
 from wardround_common.counting import chance, kept
@@ -162,8 +163,9 @@ def _said(facts: Mapping[str, Any]) -> str:
     present_first = sorted(
         facts["findings"].items(), key=lambda pair: (not pair[1]["present"], -float(pair[1]["probability"]))
     )
+    above = {word: f", threshold {chance(point, 2)}" for word, point in thresholds_of(facts).items()}
     parts = [
-        f"{word} {chance(one['probability'], 2)} ({'present' if one['present'] else 'absent'})"
+        f"{word} {chance(one['probability'], 2)} ({'present' if one['present'] else 'absent'}{above.get(word, '')})"
         for word, one in present_first
     ]
     return f"{kind_of(facts) or 'calibrated '}probability of {', '.join(parts)}"

@@ -11,7 +11,7 @@ import ssl
 import threading
 import time
 from base64 import b64encode
-from collections.abc import Awaitable, Callable, Iterator
+from collections.abc import Awaitable, Callable, Iterator, Mapping
 from contextlib import ExitStack, closing, contextmanager, suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
@@ -24,7 +24,7 @@ from cryptography.hazmat.primitives import hashes
 from cryptography.hazmat.primitives.asymmetric import ec
 from flwr.app import Array, ArrayRecord, ConfigRecord, Message, RecordDict
 from flwr.common.constant import SUPERLINK_NODE_ID, TIMESTAMP_HEADER, Status
-from flwr.proto import fleet_pb2, message_pb2, node_pb2
+from flwr.proto import fleet_pb2, heartbeat_pb2, message_pb2, node_pb2
 from flwr.server.superlink.linkstate.linkstate import LinkState
 from flwr.server.superlink.linkstate.sql_linkstate import SqlLinkState
 from flwr.supercore.constant import FLEET_HTTP_PUBLIC_KEY_HEADER, FLEET_HTTP_SIGNATURE_HEADER
@@ -42,7 +42,7 @@ from wardround_client.link.supernode import State, _envelope
 from wardround_client.link.wire import Contents, Link, NotWantedError, Wire
 from wardround_common.audit.passage import Passage
 from wardround_common.canonical import whole
-from wardround_common.errors import LinkError, MessageError, RoundError, StorageError
+from wardround_common.errors import FullDiskError, LinkError, MessageError, RoundError, StorageError
 from wardround_common.messages.link_limits import LinkLimits
 from wardround_common.messages.rounds import Failure
 from wardround_common.messages.transfers import write_pull, write_push
@@ -1040,6 +1040,29 @@ def test_a_coordinator_that_lost_a_file_of_half_an_answer_asks_for_it_and_remove
         [again] = grid.push_messages([question(node.node_id)])
         assert again == asked
         np.testing.assert_array_equal(vector_of(grid.pull_messages([asked])[0]), VECTOR)
+
+
+@pytest.mark.parametrize(
+    ("error", "said"),
+    [
+        (FullDiskError("the disk is full", where="/srv/C"), "the coordinator's disk is full"),
+        (StorageError("the file cannot be read", where="/srv/C"), "the coordinator cannot read or write its files"),
+    ],
+    ids=["full", "cannot be read"],
+)
+def test_a_hospital_hears_that_the_coordinators_disk_is_at_fault_and_no_path(
+    place: Place, error: StorageError, said: str
+) -> None:
+    def fail(name: str, headers: Mapping[str, str]) -> Mapping[str, str]:
+        raise error
+
+    with place.coordinator("mercy") as link, closing(place.wire("mercy")) as wire:
+        node = activate(wire)
+        link.heart = fail
+        request = heartbeat_pb2.SendNodeHeartbeatRequest(node=node, heartbeat_interval=30)
+        with pytest.raises(LinkError, match=said) as heard:
+            wire.ask("send-node-heartbeat", request, heartbeat_pb2.SendNodeHeartbeatResponse)
+    assert "/srv" not in str(heard.value)
 
 
 def test_a_full_disk_under_the_database_is_said_and_is_no_bug(standing: Standing) -> None:

@@ -18,14 +18,16 @@ from link import until
 from services import NAMES, Federation
 from wardround_client.hospital.joining import begin
 from wardround_client.link.supernode import State, Status
+from wardround_client.service.asking import asking
 from wardround_client.service.attendance import last_failure
 from wardround_client.service.hospital_service import HospitalService, open_log
 from wardround_client.service.stages import study_stages
 from wardround_client.state.approvals import Approvals
 from wardround_client.state.hospital_folder import HospitalFolder
 from wardround_client.state.run_outcomes import keep_outcomes, outcomes
+from wardround_common.control import health
 from wardround_common.errors import LabelError, StorageError
-from wardround_common.shell.service_log import FIELDS, ServiceLog
+from wardround_common.shell.service_log import FIELDS, MOST_REPEATED, ServiceLog, _Heard
 
 MARK = "MRN-4711"
 
@@ -145,6 +147,32 @@ def test_a_hospitals_log_tells_of_errors_and_warnings_and_quotes_none(as_json: b
     assert len(stream.getvalue().splitlines()) == 5
 
 
+def test_what_is_said_again_and_again_buries_nothing_and_is_counted() -> None:
+    """A coordinator whose disk is full is asked by every hospital, many times a second."""
+    stream, now, own = io.StringIO(), [0.0], logging.getLogger("wardround_server.link.fleet")
+    own.propagate = False
+    heard = _Heard(ServiceLog(stream=stream), lambda: now[0])
+    own.addHandler(heard)
+    try:
+        for second in range(61):
+            now[0] = float(second)
+            for _ in range(10):
+                own.error("%s", "the disk is full")
+            if second == 30:
+                own.error("%s", "something else")
+        for number in range(3 * MOST_REPEATED):
+            own.error("another text, %d", number)
+    finally:
+        own.removeHandler(heard)
+        own.propagate = True
+    full = [line for line in stream.getvalue().splitlines() if "the disk is full" in line]
+    assert len(full) == 2
+    assert "(and 599 more times since it was last said)" in full[1]
+    assert stream.getvalue().count("something else") == 1
+    assert stream.getvalue().count("another text") == 3 * MOST_REPEATED
+    assert len(heard._last) <= MOST_REPEATED
+
+
 def test_what_other_packages_print_comes_by_the_log_alone_while_it_hears(capfd: pytest.CaptureFixture[str]) -> None:
     own, stream = logging.getLogger("talkative"), io.StringIO()
     printer = logging.StreamHandler()
@@ -193,3 +221,20 @@ def test_what_failed_is_said_in_full_to_the_hospitals_own_people_and_not_in_its_
     log = federation.logs["hospital-b", "text"].getvalue()
     assert "radiology-elsewhere" not in log
     assert "wardround hospital status" in log
+
+
+@pytest.mark.slow
+def test_status_says_at_both_ends_that_a_disk_is_full(federation: Federation, monkeypatch: pytest.MonkeyPatch) -> None:
+    coordinator, hospital = federation.place.path, federation.hospitals[NAMES[0]]
+
+    def said() -> tuple[bool, bool]:
+        with asking(hospital.path) as service:
+            here = str(service.status())
+        return "the disk is full" in str(status_of(coordinator)["damaged"]), "the disk is full" in here
+
+    assert said() == (False, False)
+    with monkeypatch.context() as full:
+        full.setattr(health, "LEAST_FREE_BYTES", 2**62)
+        until(lambda: said() == (True, True))
+    until(lambda: said() == (False, False))
+    assert federation.logs["C", "text"].getvalue().count("the disk is full") == 1

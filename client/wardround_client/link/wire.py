@@ -35,6 +35,8 @@ TIMEOUT_S = 30.0
 TRANSFERS = 4  # objects in flight at a time
 Proto = TypeVar("Proto")
 FLEET = "/v1/fleet/"
+STORAGE = "storage"
+"""The word of a coordinator that cannot read or write its files."""
 ENROL = (
     "Ask the coordinator whether this hospital's key is enrolled, or was revoked. If it was, stop this service and "
     "make a request with other keys: wardround hospital init NAME --data DIR --new-keys"
@@ -262,6 +264,9 @@ def _refusal(address: str, response: httpx.Response, why: str) -> Exception:
         return another_version(address)
     if status == httpx.codes.INSUFFICIENT_STORAGE:
         return LinkError("the coordinator's disk is full", where=address, do="Nothing is lost; it keeps trying.")
+    if status == httpx.codes.SERVICE_UNAVAILABLE and why == STORAGE:
+        what = "the coordinator cannot read or write its files"
+        return LinkError(what, where=address, do="Nothing is lost; it keeps trying. Tell its people.")
     return LinkError(f"what answers is not a coordinator, or is failing (HTTP {status})", where=address)
 
 

@@ -16,6 +16,7 @@ from wardround_client.state.hospital_folder import HospitalFolder
 from wardround_client.state.pause import paused_since
 from wardround_common.audit.entries import read_line
 from wardround_common.audit.log import segments
+from wardround_common.control.health import full_disk
 from wardround_common.errors import ImagesAwayError, MessageError, StorageError
 from wardround_common.keys.expiry import WARN_DAYS
 from wardround_common.storage import somebody_in
@@ -36,7 +37,7 @@ class Lasting:
     """Since when the hospital has paused."""
     studies: tuple[StudyStage, ...] = ()
     damaged: tuple[str, ...] = ()
-    """What is the matter with the ledger, if it is behind, and with proposals that cannot be read."""
+    """What is the matter: a full disk, a ledger that is behind, proposals that cannot be read."""
 
 
 @dataclass(frozen=True)
@@ -112,6 +113,8 @@ def read_lasting(folder: HospitalFolder, images_away: str, studies: tuple[StudyS
 
 
 def _damaged(folder: Path) -> Iterator[StorageError]:
+    if full := full_disk(folder):
+        yield full
     try:
         check_not_behind(folder)
     except StorageError as error:

@@ -16,12 +16,14 @@ from __future__ import annotations
 
 import json
 import logging
+import math
 import re
 import sys
 import threading
+import time
 import traceback
 import warnings
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager, suppress
 from datetime import UTC, datetime
 from pathlib import Path
@@ -32,6 +34,8 @@ from wardround_common.errors import WardroundError
 FIELDS = ("time", "level", "event", "study", "round", "hospital", "text")
 OURS = "wardround_"
 WARNINGS = "py.warnings"
+REPEAT_S = 60.0
+MOST_REPEATED = 1000
 WHERE_TO_LOOK = "; its text is not logged: wardround hospital status"
 
 
@@ -133,13 +137,28 @@ class ServiceLog:
 
 
 class _Heard(logging.Handler):
-    def __init__(self, log: ServiceLog) -> None:
+    """Says what the logging tells; the same again within a minute is counted, so that a flood buries nothing."""
+
+    def __init__(self, log: ServiceLog, monotonic: Callable[[], float] = time.monotonic) -> None:
         super().__init__(logging.WARNING)
         self._log = log
+        self._monotonic = monotonic
+        self._last: dict[str, tuple[float, int]] = {}  # by words: when they were said, and how often not since
 
     def emit(self, record: logging.LogRecord) -> None:
         try:
-            self._log.say(self._log.words(record), event="log", level=record.levelname.lower())
+            words = self._log.words(record)
+            now = self._monotonic()
+            said, more = self._last.get(words, (-math.inf, 0))
+            if now - said < REPEAT_S:
+                self._last[words] = said, more + 1
+                return
+            self._last = {each: known for each, known in self._last.items() if now - known[0] < REPEAT_S or known[1]}
+            while len(self._last) >= MOST_REPEATED:
+                del self._last[next(iter(self._last))]
+            self._last[words] = now, 0
+            often = f" (and {more:,} more times since it was last said)" if more else ""
+            self._log.say(f"{words}{often}", event="log", level=record.levelname.lower())
         except Exception:  # noqa: BLE001  # as every handler of Python's: a log that fails must not end its service
             self.handleError(record)
 

@@ -43,7 +43,7 @@ from wardround_common.messages.transfers import GROUP_BYTES, LENGTH_BYTES, read_
 from wardround_server.link import pending
 from wardround_server.link.clocks import CLOCK_S
 from wardround_server.link.link_core import LinkCore
-from wardround_server.link.port import Refused
+from wardround_server.link.port import Refused, refused_by_disk
 
 log = logging.getLogger(__name__)
 
@@ -169,7 +169,7 @@ class Fleet:
             raise Refused(400, "message") from None
         except StorageError as error:
             log.error("%s", error)
-            raise Refused(503, "storage") from None
+            raise refused_by_disk(error) from None
 
     def _activate(self, node: int, body: Content) -> Any:
         request = _parse(fleet_pb2.ActivateNodeRequest, body)

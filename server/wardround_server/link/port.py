@@ -23,7 +23,7 @@ import uvicorn
 from uvicorn.protocols.http.h11_impl import H11Protocol
 
 from wardround_common.canonical import Content
-from wardround_common.errors import StorageError
+from wardround_common.errors import FullDiskError, StorageError
 from wardround_common.listening import listening
 from wardround_common.messages.link_limits import LinkLimits
 from wardround_common.messages.transfers import PORTION_BYTES, portions, together
@@ -55,6 +55,11 @@ class Refused(Exception):  # noqa: N818  # an answer to a request, not a failure
         super().__init__(why)
         self.status = status
         self.why = why
+
+
+def refused_by_disk(error: StorageError) -> Refused:
+    """Return what a hospital is told where files cannot be read or written here: a full disk has a word of its own."""
+    return Refused(507, "full") if isinstance(error, FullDiskError) else Refused(503, "storage")
 
 
 class Desk(Protocol):
@@ -366,7 +371,7 @@ class Port:
             raise
         except StorageError as error:
             log.error("%s", error)
-            raise Refused(507, "full") from None
+            raise refused_by_disk(error) from None
         except Exception:
             log.exception("the answer to %s of node %d failed", path, node)
             raise Refused(500, "bug") from None

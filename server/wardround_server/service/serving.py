@@ -110,6 +110,8 @@ class Service:
                 self._heard.keep(self._link.last_seen())
                 self._ledgers.keep()
                 self._look(self._renew)
+                full = full_disk(self._folder.path)
+                self._warn("disk", str(full) if full else None)
                 self._warn("clock", clock_warning(self._link.clocks()))
         finally:
             if figures:

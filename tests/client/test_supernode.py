@@ -268,26 +268,39 @@ def test_an_expired_certificate_and_a_false_name_are_told_apart(tmp_path: Path) 
             place.wire("mercy").ask("pull-messages", fleet_pb2.PullMessagesRequest(), fleet_pb2.PullMessagesResponse)
 
 
-def test_a_connection_that_is_cut_on_the_way_is_not_called_forbidden(tmp_path: Path) -> None:
-    """Outbound connections are allowed where one was made: a proxy with a limit of time, say, ended it."""
+@pytest.mark.parametrize(
+    ("forgets", "said"),
+    [(False, "cannot be reached: the connection was cut"), (True, "a connection was made and no answer came in time")],
+    ids=["cut", "forgotten"],
+)
+def test_a_connection_that_fails_on_the_way_is_not_called_forbidden(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, forgets: bool, said: str
+) -> None:
+    """Outbound connections are allowed where one was made: a proxy with a limit of time ended it, or NAT forgot it."""
+    if forgets:
+        monkeypatch.setattr(wire_module, "TIMEOUT_S", 0.5)
+    over = threading.Event()
     place = Place(tmp_path)
     server = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
     server.load_cert_chain(*place.authority.server)
 
     def cut() -> None:
         with listener.accept()[0] as plain, server.wrap_socket(plain, server_side=True) as connection:
-            connection.recv(65536)  # and no answer
+            connection.recv(65536)
+            if forgets:
+                over.wait(30)  # and not a byte, nor an end
 
     with socket.create_server(("127.0.0.1", 0)) as listener:
         place.port = listener.getsockname()[1]
         thread = threading.Thread(target=cut, daemon=True)
         thread.start()
         wire = place.wire("mercy")
-        with pytest.raises(LinkError, match="cannot be reached: the connection was cut") as caught:
+        with pytest.raises(LinkError, match=said) as caught:
             wire.ask("pull-messages", fleet_pb2.PullMessagesRequest(), fleet_pb2.PullMessagesResponse)
+        over.set()
         wire.close()
         thread.join(30)
-    assert "ask who runs it" in caught.value.do
+    assert "ask who runs" in caught.value.do
     assert "outbound" not in caught.value.do
 
 

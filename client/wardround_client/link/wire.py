@@ -202,6 +202,14 @@ def _unreachable(address: str, error: Exception, proxy: str = "") -> LinkError:
             where=address,
             do="Nothing is lost; it keeps trying. Check HTTPS_PROXY and the proxy; the coordinator was not asked.",
         )
+    if isinstance(error, httpx.ReadTimeout | httpx.WriteTimeout):
+        through = f", through the proxy {proxy}," if proxy else ""
+        return LinkError(
+            f"a connection was made{through} and no answer came in time ({text or type(error).__name__})",
+            where=address,
+            do="Nothing is lost; it keeps trying. If this comes again and again, a proxy, a firewall or a router on "
+            "the way drops what belongs to a connection, or the coordinator hangs: ask who runs them.",
+        )
     if isinstance(error, httpx.RemoteProtocolError | httpx.ReadError | httpx.WriteError):
         return LinkError(
             f"the coordinator cannot be reached: the connection was cut ({text or type(error).__name__})",

@@ -2,7 +2,7 @@
 
 Run with ``make bench-intervals``. Each test set is drawn anew, its figures and intervals are those of a report: from
 sums, as between hospitals, and over patients, as in a simulation. The truth is the figure of a large set. Scores are of
-a model that is fairly good (AUROC about 0.86); each patient has one image.
+a model that is fairly good (AUROC about 0.93); each patient has one image.
 """
 
 from __future__ import annotations
@@ -54,7 +54,7 @@ def grades(rng: np.random.Generator, count: int) -> GradeSums:
 
 
 def numbers(rng: np.random.Generator, count: int) -> MeasurementSums:
-    """Draw ages that are told with an error of about six years."""
+    """Draw ages that are told with an error of about four years, with long tails."""
     true = rng.uniform(20, 80, count)
     return MeasurementSums.of(true, true + rng.laplace(1, 4, count), np.zeros(count), 0.0, 100.0)
 
@@ -90,7 +90,7 @@ CASES: Mapping[str, tuple[TaskSection, Draw, float | None, tuple[str, ...]]] = {
         Measurement(name="measurement", quantity="age", unit="a", low=0.0, high=100.0),
         numbers,
         None,
-        ("mae", "bias", "agreement_low"),
+        ("mae", "bias"),
     ),
     "risk": (Risk(name="risk", unit="years", times=(1.0, 2.0, 3.0)), risks, None, ("c_index", "excess_risk")),
     "outline": (Segmentation(name="segmentation", classes=("a",)), outlines, None, ("dice", "hausdorff", "missed")),

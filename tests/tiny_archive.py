@@ -22,7 +22,7 @@ from pynetdicom.sop_class import (  # type: ignore[attr-defined]
 from wardround_client.pacs.association import Sockets
 
 TITLE = "TINY"
-PENDING, OUT_OF_RESOURCES = 0xFF00, 0xA700
+PENDING, OUT_OF_RESOURCES, UNABLE = 0xFF00, 0xA700, 0xC000
 
 
 @dataclass
@@ -48,6 +48,8 @@ class TinyArchive:
     breaks: bool = False
     """Breaks off where it would refuse."""
     echo_status: int = 0x0000
+    damaged: tuple[str, ...] = ()
+    """Accession numbers of studies about which it refuses every question, as Orthanc does where files are gone."""
     asked: list[Dataset] = field(default_factory=list)
 
     def _studies(self, asked: Dataset) -> Iterator[Dataset]:
@@ -70,6 +72,9 @@ class TinyArchive:
         asked = event.identifier
         self.asked.append(asked)
         level = asked.QueryRetrieveLevel
+        if asked.get("AccessionNumber") in self.damaged:
+            yield UNABLE, None
+            return
         if level == "STUDY":
             yield from ((PENDING, found) for found in self._studies(asked))
             return

@@ -28,6 +28,7 @@
     ├── ServiceError      a service does not answer its own people          exit 8
     ├── LinkError         hospital and coordinator do not reach each other  exit 8
     └── PacsError         the hospital's archive is away, or refuses        exit 8
+        └── QuestionError  it is there, and cannot answer one question      exit 8
 
 Only the shells (``cli.py``, ``app.py``) catch these, and only this tree: anything else is a bug and crashes loudly.
 
@@ -236,6 +237,10 @@ class PacsError(WardroundError):
 
     exit_code = 8
     kind = "pacs"
+
+
+class QuestionError(PacsError):
+    """The archive is there and answers that it cannot answer this question; it may well answer another one."""
 
 
 def _restore(kind: type[WardroundError], args: tuple[object, ...], facts: dict[str, object]) -> WardroundError:

@@ -287,6 +287,15 @@ def test_an_archive_that_is_away_is_not_asked_for_every_line(archive: TinyArchiv
     assert "nothing listens at this port. Correct 'port' in pacs.toml" in report.failed[2]
 
 
+def test_studies_that_are_damaged_in_the_archive_keep_no_other_one_from_coming(
+    archive: TinyArchive, tmp_path: Path
+) -> None:
+    archive.becomes(*study("A9", 1), damaged=("A1", "A2", "A3", "A4"))
+    report = fetched(reached(archive), tmp_path / "in", "accession", "A1", "A2", "A3", "A4", "A9")
+    assert (report.counts()["accepted"], report.not_tried, sorted(report.failed)) == (1, 0, [2, 3, 4, 5])
+    assert report.failed[2] == "the archive refuses a question (status 0xC000). Ask those who run it."
+
+
 def test_a_person_who_stops_a_fetch_need_not_wait_for_the_archive_and_reads_how_to_continue(
     archive: TinyArchive, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -25,7 +25,7 @@ from wardround_client.pacs.archive import Instance, Outcome, Query, StoredFile, 
 from wardround_client.pacs.association import MOST_CONTEXTS, associated
 from wardround_client.pacs.receiver import Receiver, received, storage_classes
 from wardround_client.pacs.settings import PacsSettings
-from wardround_common.errors import ImageRefused, PacsError
+from wardround_common.errors import ImageRefused, PacsError, QuestionError
 
 SUCCESS, PENDING = 0x0000, (0xFF00, 0xFF01)
 DESTINATION_UNKNOWN = 0xA801
@@ -245,7 +245,7 @@ class DimseArchive:
     def _refused(self, status: int | None, what: str) -> PacsError:
         if status is None:
             return PacsError(NO_ANSWER, where=self.where, do=_UNKNOWN_TITLE.format(title=self.settings.our_title))
-        return PacsError(
+        return QuestionError(
             f"the archive refuses {what} (status 0x{status:04X})", where=self.where, do="Ask those who run it."
         )
 

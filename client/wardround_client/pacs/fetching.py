@@ -16,13 +16,14 @@ from wardround_client.pacs.archive import Archive, Study, checked
 from wardround_client.pacs.taking import Refused, examine, identify, keep, place_of, sweep
 from wardround_client.pacs.worklist import LABEL, LabelTable, Line
 from wardround_client.state.state_folder import default_state
-from wardround_common.errors import FullDiskError, PacsError, StorageError
+from wardround_common.errors import FullDiskError, PacsError, QuestionError, StorageError
 from wardround_common.storage import alone_in, write_atomically
 
 MOST_STUDIES = 1000
 """Of one line, such as of one patient."""
 GIVE_UP = 3
-"""Lines one after the other to which the archive gives no answer, before the others are left for the next time."""
+"""Lines one after the other to which the archive gives no answer, before the others are left for the next time. One
+that it refuses is an answer: a study whose files are damaged there must not keep all others here from coming."""
 REPORT = "fetched.json"
 _NOT_LISTED = "the archive counts it, and does not list it"
 
@@ -169,7 +170,8 @@ def _fetched(archive: Archive, line: Line, into: Path, report: Report) -> list[F
             found.append(fetch_study(archive, line.number, study, into))
             report.studies.append(found[-1])
     except PacsError as error:
-        report.failed[line.number] = f"{_AWAY}{error.what}" + (f". {error.do}" if error.do else "")
+        before = "" if isinstance(error, QuestionError) else _AWAY
+        report.failed[line.number] = f"{before}{error.what}" + (f". {error.do}" if error.do else "")
     return found
 
 

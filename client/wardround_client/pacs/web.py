@@ -21,7 +21,7 @@ from wardround_client.pacs.archive import Instance, Outcome, Query, StoredFile, 
 from wardround_client.pacs.association import our_context
 from wardround_client.pacs.dimse import instance_of, study_of, word
 from wardround_client.pacs.settings import PacsSettings, secret_of
-from wardround_common.errors import PacsError
+from wardround_common.errors import PacsError, QuestionError
 
 TRIES = 3
 ANY_SYNTAX = (("application/dicom", "*"),)
@@ -254,7 +254,7 @@ def web_problem(settings: PacsSettings, error: requests.exceptions.RequestExcept
             "the archive has nothing at this address", where=where, do="Check the path in 'web', often /dicom-web."
         )
     if status is not None:
-        return PacsError(f"the archive refuses (HTTP status {status})", where=where, do="Ask those who run it.")
+        return QuestionError(f"the archive refuses (HTTP status {status})", where=where, do="Ask those who run it.")
     if isinstance(error, requests.exceptions.ChunkedEncodingError | requests.exceptions.ContentDecodingError):
         return PacsError("the archive's answer broke off", where=where, do="Run it again.")
     return PacsError(

@@ -202,8 +202,9 @@ def figures_of(vectors: NDArray[np.number], low: float, high: float) -> dict[str
 def intervals_of(sums: MeasurementSums, point: None, metrics: Mapping[str, Estimate]) -> dict[str, Estimate]:
     """Return the metrics that have a value and an interval, from the mean and the square of the differences.
 
-    Of limits of agreement: Bland and Altman, *Measuring agreement in method comparison studies*, Statistical Methods in
-    Medical Research 8 (1999). The root mean square and R² have none: sums of fourth powers would give one.
+    The limits of agreement, the root mean square and R² have none: how sure a deviation is hangs on fourth powers,
+    which are not summed. Bland and Altman's interval of the limits takes errors for normal, and those of networks are
+    not.
     """
     count, span = sums.records, sums.high - sums.low
     if count < 2:  # one record has no spread
@@ -213,8 +214,7 @@ def intervals_of(sums: MeasurementSums, point: None, metrics: Mapping[str, Estim
     square = float(sums.squared_differences.sum()) * UNIT / count * LARGEST**2
     of_sample = count / (count - 1)
     spread, of_sizes = (float(np.sqrt(max(square - one**2, 0) * of_sample)) for one in (mean, absolute))
-    wider = float(np.sqrt(1 + AGREEMENT**2 / 2 * of_sample)) * spread
-    deviations = {"mae": of_sizes, "bias": spread, "agreement_low": wider, "agreement_high": wider}
+    deviations = {"mae": of_sizes, "bias": spread}
     found = {
         name: of_mean(value, deviation * span, count)
         for name, deviation in deviations.items()

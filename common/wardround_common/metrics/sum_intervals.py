@@ -50,7 +50,9 @@ def of_fraction(found: int, of: int) -> tuple[float, float]:
 def of_area(rest: NDArray[np.int64], found: NDArray[np.int64]) -> tuple[float, float] | None:
     """Return the interval of an area under the ROC curve from counts by score (bins,); None where it has no width.
 
-    The variance is that of DeLong, DeLong and Clarke-Pearson, Biometrics 44 (1988), with ties in a bin.
+    The variance is that of DeLong, DeLong and Clarke-Pearson, Biometrics 44 (1988), with ties in a bin. The limits are
+    those of the area's log-odds: near 1 the plain ones are shorter than they may be, and end beyond it (Qin and
+    Hotilovac, Statistical Methods in Medical Research 17, 2008).
     """
     others, ours = int(rest.sum()), int(found.sum())
     if min(others, ours) < 2:
@@ -62,10 +64,10 @@ def of_area(rest: NDArray[np.int64], found: NDArray[np.int64]) -> tuple[float, f
     for counts, shares in ((found, below), (rest, above)):
         count = int(counts.sum())
         variance += float(counts @ (shares - area) ** 2) / (count - 1) / count
-    if variance <= 0:
+    if variance <= 0 or not 0 < area < 1:
         return None
-    half = Z * float(np.sqrt(variance))
-    return max(area - half, 0.0), min(area + half, 1.0)
+    odds, half = np.log(area / (1 - area)), Z * np.sqrt(variance) / (area * (1 - area))
+    return float(1 / (1 + np.exp(half - odds))), float(1 / (1 + np.exp(-half - odds)))
 
 
 def of_mean(mean: float, deviation: float, count: int) -> Limits | None:

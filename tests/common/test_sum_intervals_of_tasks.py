@@ -187,9 +187,12 @@ def test_a_mean_over_structures_has_an_interval_no_shorter_than_over_patients() 
         assert 0.9 < (high - low) / (other_high - other_low) < 2, name
 
 
+@pytest.mark.parametrize("classes", [2, 3])
 @pytest.mark.parametrize("images", [0, 1, 4])
-def test_so_few_images_that_an_interval_would_tell_their_scores_have_none_but_of_fractions(images: int) -> None:
-    made = scored(2, images, 7)
+def test_so_few_images_that_an_interval_would_tell_their_scores_have_none_but_of_fractions(
+    images: int, classes: int
+) -> None:
+    made = scored(classes, images, 7)
     for one in evaluate(made.section, made.sums(), 0.5).metrics.values():
         assert one.reason != OF_SPREAD
         assert one.low is None or (one.high is not None and one.low < one.high)

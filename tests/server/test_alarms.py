@@ -125,6 +125,7 @@ def test_a_class_that_hospitals_figures_are_without_is_named_with_them() -> None
 
 def test_the_first_line_names_the_class_that_its_mean_is_without() -> None:
     few, enough = sums((20, 0, 0), (0, 20, 0), (0, 0, 3)), sums((20, 0, 0), (0, 20, 0), (0, 0, 9))
+    assert [label for label, _ in verdict(results(north=few, south=few))] == ["Good?", "Private?", "Now"]
     nowhere = dict(verdict(results(north=few, south=few)))["Good?"]
     assert nowhere.endswith("; without “malignant”, which too few test patients have at any hospital")
     assert "; not at every hospital with “malignant”" in dict(verdict(results(north=few, south=enough)))["Good?"]

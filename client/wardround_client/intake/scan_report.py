@@ -98,7 +98,7 @@ def _parts(summary: Summary) -> list[tuple[str, str, bool]]:
 
 
 def _verdict(summary: Summary) -> list[tuple[str, str]]:
-    """Answer in three lines: can these images be used, is it safe to, what now."""
+    """Answer in three lines: can these images be used, what speaks against it, what now."""
     refused = sum(summary.refused.values())
     labelled = sum(summary.labels.values()) if summary.labels else 0
     good = f"{count(summary.accepted, 'image')} of {count(summary.patients, 'patient')} can be used"
@@ -116,7 +116,7 @@ def _verdict(summary: Summary) -> list[tuple[str, str]]:
         now = "see below what was refused and why"
     elif risks or not labelled:
         now = "settle what is named here first; the sections below say how"
-    return [("Usable?", good), ("Safe?", "; ".join(risks) or "nothing found that speaks against it"), ("Now", now)]
+    return [("Usable?", good), ("Doubts?", "; ".join(risks) or "nothing found that speaks against it"), ("Now", now)]
 
 
 def shown(name: str) -> str:

@@ -65,8 +65,10 @@ def _of_more(sums: ScoreSums, metrics: Mapping[str, Estimate]) -> dict[str, Esti
         for histogram, error in zip(sums.histograms, exact.tolist(), strict=True)
     ]
     kept = np.flatnonzero(counted).tolist()
-    widest = {name: of_several([by_class[each][name] for each in kept], 1 / len(kept)) for name in ("auroc", "auprc")}
-    widest["brier"] = of_several([one["brier"] for one in by_class], 1.0)
+    widest = {
+        name: of_several([by_class[each].get(name) for each in kept], 1 / len(kept)) for name in ("auroc", "auprc")
+    }
+    widest["brier"] = of_several([one.get("brier") for one in by_class], 1.0)
     return with_intervals(metrics, resampled, OF_SPREAD) | with_intervals(metrics, widest, AT_MOST)
 
 

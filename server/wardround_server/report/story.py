@@ -49,7 +49,10 @@ def story(results: Results) -> list[str]:
 
 
 def verdict(results: Results) -> list[tuple[str, str]]:
-    """Answer in three lines, before anything else: is the model good, is it safe, what now."""
+    """Answer in three lines, before anything else: is the model good, is it private, what now.
+
+    Not "safe": in a hospital that is said of what harms a patient, which no figure here speaks of.
+    """
     mean, first = mean_over_hospitals(results, FEDERATED), results.headline
     whole = results.evaluation.get(FEDERATED, {}).get(ALL)
     value = mean if mean is not None else whole.value(first.name) if whole else None
@@ -64,11 +67,11 @@ def verdict(results: Results) -> list[tuple[str, str]]:
             good += _without(results)
     private = isinstance(results.study.privacy, DpSgd)
     spent = most_spent(results)
-    safe = "without differential privacy: it may remember patients"
+    told = "without differential privacy: it may remember patients"
     if private and spent is not None:
-        safe = f"a patient was exposed by at most ε = {number(spent, 2)}"
+        told = f"a patient was exposed by at most ε = {number(spent, 2)}"
         if results.engine != DEPLOYED:
-            safe += ", had this not been a simulation, whose noise anybody can make again"
+            told += ", had this not been a simulation, whose noise anybody can make again"
     now = "attack it with 'wardround evidence make RUN', then publish it with 'wardround export RUN'"
     if results.engine != DEPLOYED:
         now = "run the study at the hospitals, or attack this model with 'wardround evidence make RUN'"
@@ -78,7 +81,7 @@ def verdict(results: Results) -> list[tuple[str, str]]:
         now = f"read what to note first; then {now}"
     if alarms(results):
         good, now = f"{good}; but see the alarm", "do not use it before you have read the alarm"
-    return [("Good?", good), ("Safe?", safe), ("Now", now)]
+    return [("Good?", good), ("Private?", told), ("Now", now)]
 
 
 def _without(results: Results) -> str:

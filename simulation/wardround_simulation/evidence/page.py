@@ -100,7 +100,7 @@ _TABLES = {
 
 
 def _verdict(evidence: Evidence) -> list[tuple[str, str]]:
-    """Answer in three lines: is the model good, is it safe, what now."""
+    """Answer in three lines: is the model good, is it private, what now."""
     canary, members = evidence.attacks.canaries, evidence.attacks.membership
     whole = evidence.metrics.get(ALL) or next(iter(evidence.metrics.values()), None)
     first = task_of(evidence.study.task).first
@@ -112,19 +112,19 @@ def _verdict(evidence: Evidence) -> list[tuple[str, str]]:
             good += f"; without {words}, which too few test patients have"
     privacy = evidence.study.privacy
     private = isinstance(privacy, DpSgd)
-    safe = f"ε at most {privacy.epsilon:g}" if isinstance(privacy, DpSgd) else "no differential privacy"
+    known = f"ε at most {privacy.epsilon:g}" if isinstance(privacy, DpSgd) else "no differential privacy"
     broken = canary is not None and not canary.holds
     if canary is not None:
-        safe += "; the claim is broken by the canary audit" if broken else "; the claim held against the canary audit"
+        known += "; the claim is broken by the canary audit" if broken else "; the claim held against the canary audit"
     told = members is not None and members.auroc.low is not None and members.auroc.low > 0.5
     if members is not None and members.auroc.low is not None:
-        safe += f"; membership inference {'tells who was trained on' if told else 'tells nobody apart'}"
+        known += f"; membership inference {'tells who was trained on' if told else 'tells nobody apart'}"
     now = "check the fingerprints and run 'wardround evidence verify FOLDER' on this folder; then decide on the release"
     if broken:
         now = "do not release this model: find out why the training spends more than it says"
     elif told or not private:
         now = "release it only to those who could be shown the training images"
-    return [("Good?", good), ("Safe?", safe), ("Now", now)]
+    return [("Good?", good), ("Private?", known), ("Now", now)]
 
 
 def _summary(evidence: Evidence) -> list[str]:

@@ -6,9 +6,11 @@ import errno
 import fcntl
 import os
 import secrets
+import shutil
+import sqlite3
 import time
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from wardround_common.buffers import room
@@ -16,6 +18,8 @@ from wardround_common.errors import FullDiskError, StorageError
 
 LOCK = "lock"
 """The file by which :func:`alone_in` keeps others out of a folder."""
+ROOM_BYTES = 65_536
+"""With less than this the disk is full: the index of a database's write-ahead log alone takes 32 KiB."""
 LOOKERS = 5  # attempts to take a lock
 BLOCK_BYTES = 2**20
 """Of what is written past the system's cache at a time; what is smaller than one is written as usual."""
@@ -38,6 +42,19 @@ def no_room_is_said(where: Path) -> Iterator[None]:
             where=str(where),
             do="Check that the folder exists and is writable.",
         ) from error
+
+
+def is_out_of_room(error: BaseException | None, folder: Path) -> bool:
+    """Tell whether SQLite failed because the disk of a folder is full.
+
+    Where there is no room for the memory that it shares beside a database, it says only that input or output failed.
+    """
+    code = getattr(error, "sqlite_errorcode", 0) & 0xFF
+    if code != sqlite3.SQLITE_IOERR:
+        return bool(code == sqlite3.SQLITE_FULL)
+    with suppress(OSError):
+        return shutil.disk_usage(folder).free < ROOM_BYTES
+    return False
 
 
 def cannot_be_written(error: BaseException | None) -> bool:

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import resource
 import shutil
+import sqlite3
+from contextlib import closing
 from pathlib import Path
 
 import numpy as np
@@ -86,6 +89,29 @@ def test_an_audit_log_that_is_being_written_is_whole_in_the_copy(
     head = coordinator_log(CoordinatorFolder(tmp_path / "copy")).look()
     assert head is not None
     assert head.number > 2
+
+
+@pytest.mark.parametrize("most", [200, 50_000], ids=["a file", "the database"])
+def test_a_copy_for_which_there_is_no_room_leaves_nothing_that_looks_like_one(tmp_path: Path, most: int) -> None:
+    folder, copy = tmp_path / "desk", tmp_path / "copy"
+    assert CliRunner().invoke(app, ["init", str(folder), "--host", "fl.example.org"]).exit_code == 0
+    with closing(sqlite3.connect(folder / "superlink.db")) as database:
+        database.execute("CREATE TABLE answers AS SELECT randomblob(200000) AS content")
+        database.commit()
+    limits = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (most, limits[1]))  # no file grows beyond this
+    try:
+        with pytest.raises(StorageError, match="cannot be"):
+            back_up(folder, copy)
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, limits)
+    assert {path.name for path in tmp_path.iterdir()} == {"desk"}
+    assert back_up(folder, copy) > 1  # the same command, after room was made
+    (tmp_path / ".copy2.unfinished").mkdir()  # what a kill left
+    (tmp_path / ".copy2.unfinished" / "half").touch()
+    back_up(folder, tmp_path / "copy2")
+    assert not (tmp_path / "copy2" / "half").exists()
+    assert {path.name for path in tmp_path.iterdir()} == {"desk", "copy", "copy2"}
 
 
 def test_a_copy_goes_over_nothing_and_not_into_itself(tmp_path: Path) -> None:

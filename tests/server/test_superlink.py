@@ -40,13 +40,14 @@ from link import Authority, Place, echo, new_key, private_pem, public_pem, push_
 from wardround_client.hospital.app import _parts
 from wardround_client.link.supernode import State, _envelope
 from wardround_client.link.wire import Contents, Link, NotWantedError, Wire
+from wardround_common import storage
 from wardround_common.audit.passage import Passage
 from wardround_common.canonical import whole
 from wardround_common.errors import FullDiskError, LinkError, MessageError, RoundError, StorageError
 from wardround_common.messages.link_limits import LinkLimits
 from wardround_common.messages.rounds import Failure
 from wardround_common.messages.transfers import write_pull, write_push
-from wardround_server.link import link_grid, object_files
+from wardround_server.link import link_core, link_grid, object_files
 from wardround_server.link.fleet import FLEET, _Upload
 from wardround_server.link.link_grid import LinkGrid
 from wardround_server.link.port import Doorway, Refused, _read
@@ -1063,6 +1064,24 @@ def test_a_hospital_hears_that_the_coordinators_disk_is_at_fault_and_no_path(
         with pytest.raises(LinkError, match=said) as heard:
             wire.ask("send-node-heartbeat", request, heartbeat_pb2.SendNodeHeartbeatResponse)
     assert "/srv" not in str(heard.value)
+
+
+def test_a_disk_without_room_beside_the_database_is_full_and_not_out_of_order(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """SQLite says only that input or output failed; a coordinator that was started so was told to check its rights."""
+    error = sqlite3.OperationalError("disk I/O error")
+    error.sqlite_errorcode = sqlite3.SQLITE_IOERR_SHMSIZE
+
+    def fail() -> None:
+        with link_core._trouble_is_said(tmp_path):
+            raise error
+
+    with pytest.raises(StorageError, match="cannot be used"):
+        fail()
+    monkeypatch.setattr(storage, "ROOM_BYTES", 2**62)
+    with pytest.raises(FullDiskError, match="the disk is full"):
+        fail()
 
 
 def test_a_full_disk_under_the_database_is_said_and_is_no_bug(standing: Standing) -> None:

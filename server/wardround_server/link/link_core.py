@@ -34,6 +34,7 @@ from sqlalchemy.exc import DatabaseError
 from wardround_common.audit.passage import Passage, Way, content_of, fields_of, passage_of
 from wardround_common.errors import FullDiskError, MessageError, RoundError, StorageError
 from wardround_common.messages.link_limits import LinkLimits
+from wardround_common.storage import is_out_of_room
 from wardround_server.link.object_files import ObjectFiles, Written, flush_each_commit, forget
 from wardround_server.link.port import Port
 
@@ -256,7 +257,7 @@ def _trouble_is_said(folder: Path) -> Iterator[None]:
     except (DatabaseError, sqlite3.DatabaseError) as error:
         cause = error.orig if isinstance(error, DatabaseError) else error
         code = getattr(cause, "sqlite_errorcode", 0) & 0xFF
-        if code == sqlite3.SQLITE_FULL:
+        if is_out_of_room(cause, folder):
             raise FullDiskError(
                 "the disk is full", where=str(folder), do="Make room, then resume the run; completed rounds are kept."
             ) from error

@@ -11,12 +11,12 @@ from __future__ import annotations
 import shutil
 import sqlite3
 from collections.abc import Iterator
-from contextlib import closing
+from contextlib import closing, contextmanager
 from pathlib import Path
 
-from wardround_common.errors import StorageError
+from wardround_common.errors import FullDiskError, StorageError
 from wardround_common.keys.key_files import private_folder
-from wardround_common.storage import no_room_is_said
+from wardround_common.storage import is_out_of_room, no_room_is_said
 
 DATABASE = b"SQLite format 3\x00"
 BESIDE_A_DATABASE = ("-wal", "-shm", "-journal")
@@ -29,7 +29,8 @@ OUT = "run-[0-9]*.json"  # which questions are out
 def back_up(folder: Path, target: Path) -> int:
     """Copy a coordinator's folder to ``target``, which is made; give the number of files.
 
-    What is copied is as secret as the folder: it has the private keys.
+    What is copied is as secret as the folder: it has the private keys. It has its name when it is whole: nobody shall
+    take half a copy, which a full disk or a kill left, for a backup.
 
     Raises:
         StorageError: ``target`` is there already or lies in the folder, or something cannot be read or written.
@@ -38,14 +39,33 @@ def back_up(folder: Path, target: Path) -> int:
         raise StorageError("this name is already taken", where=str(target), do="Name a new folder.")
     if target.resolve().is_relative_to(folder.resolve()):
         raise StorageError("the copy would lie inside the folder being copied", where=str(target), do="Name another.")
-    private_folder(target)
-    copied = 0
-    for path in sorted(_files(folder), key=lambda path: _turn(path.relative_to(folder))):
-        copy = target / path.relative_to(folder)
-        with no_room_is_said(copy):
-            copy.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
-            copied += _copy(path, copy)
+    begun = target.with_name(f".{target.name}.unfinished")
+    shutil.rmtree(begun, ignore_errors=True)
+    try:
+        private_folder(begun)
+        copied = 0
+        for path in sorted(_files(folder), key=lambda path: _turn(path.relative_to(folder))):
+            copy = begun / path.relative_to(folder)
+            with no_room_is_said(target), _sqlite_is_said(target):
+                copy.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
+                copied += _copy(path, copy)
+        with no_room_is_said(target):
+            begun.rename(target)
+    finally:
+        shutil.rmtree(begun, ignore_errors=True)
     return copied
+
+
+@contextmanager
+def _sqlite_is_said(target: Path) -> Iterator[None]:
+    try:
+        yield
+    except sqlite3.Error as error:
+        if is_out_of_room(error, target.parent):
+            raise FullDiskError("the disk is full", where=str(target), do="Make room and run it again.") from error
+        raise StorageError(
+            f"a database cannot be copied ({error})", where=str(target), do="Nothing was copied; run it again."
+        ) from error
 
 
 def _turn(path: Path) -> tuple[bool, bool, Path]:

@@ -8,10 +8,9 @@ from __future__ import annotations
 
 import math
 import os
-import shutil
 import sqlite3
 from collections.abc import Callable, Iterable, Iterator
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
@@ -46,15 +45,12 @@ from wardround_common.audit.log import NAME as AUDIT
 from wardround_common.errors import FullDiskError, PrivacyError, StorageError
 from wardround_common.keys.identity import Identity
 from wardround_common.keys.key_files import private_folder
-from wardround_common.storage import no_room_is_said, write_atomically
+from wardround_common.storage import is_out_of_room, no_room_is_said, write_atomically
 
 LEDGER_NAME = "ledger.sqlite"
 HEAD_NAME = "ledger.head"
 WAIT_S = 30.0
 """How long to wait for another process that is writing."""
-ROOM_BYTES = 65_536
-"""With less than this the disk is full: a write-ahead log's index alone takes 32 KiB."""
-
 HELD_BYTES = 128 * 1024
 """More than one entry takes: a few pages in the write-ahead log, its index, and the head."""
 
@@ -527,16 +523,9 @@ def _opened(folder: Path, *, durable: bool) -> Iterator[sqlite3.Connection]:
         raise _said_by_sqlite(error, path) from None
 
 
-def _is_full(folder: Path) -> bool:
-    with suppress(OSError):
-        return shutil.disk_usage(folder).free < ROOM_BYTES
-    return False
-
-
 def _said_by_sqlite(error: sqlite3.Error, path: Path) -> StorageError:
     code = getattr(error, "sqlite_errorcode", 0) & 0xFF
-    # Where there is no room for the shared memory next to the ledger, SQLite says only that input or output failed.
-    if code == sqlite3.SQLITE_FULL or (code == sqlite3.SQLITE_IOERR and _is_full(path.parent)):
+    if is_out_of_room(error, path.parent):
         return FullDiskError("the disk is full: the ledger cannot be written", where=str(path), do="Make room first.")
     if code in (sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED):
         return StorageError(

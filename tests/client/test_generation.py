@@ -11,6 +11,7 @@ import numpy as np
 import pydicom
 import pytest
 import torch
+from PIL import Image as Pillow
 
 from examples import DP, STUDY
 from in_process import run
@@ -278,6 +279,21 @@ def test_a_statement_says_that_there_is_no_epsilon_where_any_training_had_none(m
     assert statement(dataclasses.replace(made, card=begun), Wanted(1, 1), {})["epsilon"] is None
     assert "started from was trained without differential privacy" in cost_of(begun)[0]
     assert _short(begun) == "without differential privacy: an image may be close to a patient's"
+
+
+def test_each_file_says_what_its_model_cost_the_patients_since_it_may_come_without_the_statement(
+    made: Model, tmp_path: Path
+) -> None:
+    plain = dataclasses.replace(made, card=made.card.model_copy(update={"privacy": None}))
+    for model, said in ((made, "epsilon 8, delta 0.001"), (plain, "an image may be close to a patient's")):
+        for dicom in (False, True):
+            folder = tmp_path / f"{said}, {dicom}"
+            write(model, Wanted(1, 1, dicom=dicom), folder)
+            if dicom:
+                found = str(pydicom.dcmread(folder / HOSPITAL / "000001.dcm").ImageComments)
+            else:
+                found = Pillow.open(folder / HOSPITAL / "000001.png").text["Description"]  # type: ignore[attr-defined]
+            assert said in found
 
 
 def test_what_may_be_close_to_a_patient_is_for_its_owner_only(made: Model, tmp_path: Path) -> None:

@@ -192,7 +192,7 @@ def dicom_of(levels: Shades, one: Made, patient: str, model: Model, seed: int) -
     made.PatientIdentityRemoved, made.DeidentificationMethod = "YES", SAID
     made.PatientBirthDate = made.PatientSex = made.AccessionNumber = made.ReferringPhysicianName = ""
     made.StudyID, made.StudyDescription = "", SAID
-    made.SeriesDescription, made.ImageComments = f"{MARK}: made by a model", SAID
+    made.SeriesDescription, made.ImageComments = f"{MARK}: made by a model", _said(card)
     made.StudyDate = made.ContentDate = now.strftime("%Y%m%d")
     made.StudyTime = made.ContentTime = now.strftime("%H%M%S")
     modalities = [modality for modality in model.study.data.modalities if modality != OTHER]
@@ -244,6 +244,11 @@ def _short(card: Card) -> str:
     return f"epsilon {spent[0]:.3g}, delta {spent[1]:g}{simulated}"
 
 
+def _said(card: Card) -> str:
+    """Return what a file says of itself: it may come without the statement that lies beside it."""
+    return f"{SAID} Training: {_short(card)}."
+
+
 def picture_of(levels: Shades) -> Pillow.Image:
     """Return levels (rows, columns, channels) as a picture."""
     return Pillow.fromarray(levels[:, :, 0] if levels.shape[2] == 1 else levels)
@@ -251,6 +256,6 @@ def picture_of(levels: Shades) -> Pillow.Image:
 
 def _info(card: Card) -> PngInfo:
     info = PngInfo()
-    info.add_text("Description", SAID)
+    info.add_text("Description", _said(card))
     info.add_text("Source", f"Wardround, model {card.name}")
     return info

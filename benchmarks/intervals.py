@@ -85,7 +85,7 @@ CASES: Mapping[str, tuple[TaskSection, Draw, float | None, tuple[str, ...]]] = {
     "half": (TWO, scores(2, 0.5), 0.4, ("auroc", "auprc", "brier", "sensitivity", "f1", "balanced_accuracy")),
     "tenth": (TWO, scores(2, 0.1), 0.4, ("auroc", "auprc", "brier", "sensitivity")),
     "four_classes": (FOUR, scores(4, 0.25), None, ("auroc", "auprc", "brier", "sensitivity", "accuracy")),
-    "grades": (Grades(name="grades", classes=("0", "1", "2", "3")), grades, None, ("kappa", "mae", "within_one")),
+    "grades": (Grades(name="grades", classes=("0", "1", "2", "3")), grades, None, ("kappa", "mae")),
     "number": (
         Measurement(name="measurement", quantity="age", unit="a", low=0.0, high=100.0),
         numbers,

@@ -270,7 +270,10 @@ def test_a_run_that_was_cut_off_goes_on_and_its_page_names_nobody(classifier: Pa
     page = (out / "explanations.html").read_text()
     assert page.count("<figure>") == 3
     assert "Not a medical device: a map is no finding." in page
-    assert len(re.findall(r"<figcaption>\d · probability of finding 0\.\d\d, decided: ", page)) == 3
+    assert (
+        len(re.findall(r"<figcaption>\d · probability of finding 0\.\d\d \(threshold 0\.\d\d\), decided: ", page)) == 3
+    )
+    assert len(re.findall(r"decided: \w+ · (no map|similarity to that of an untrained network -?\d\.\d\d)<", page)) == 3
     assert not re.search(r"zyx|quv|0\.dcm|https?:|<script|P0", re.sub(r'base64,[^"]+', "", page), re.IGNORECASE)
     assert "default-src 'none'" in page
     with Pillow.open(out / lines[0]["files"][0]) as picture:

@@ -44,6 +44,12 @@ ROWS = [
         "{claimed_epsilon:.2f} / {audit_lower_bound:.2f}; {false_claim:.2f} / {audit_lower_bound_of_false_claim:.2f}",
     ),
     (
+        "intervals of 95 % hold",
+        "intervals",
+        "{sums_half_auroc_of_100:.3f} / {patients_half_auroc_of_100:.3f}; "
+        "{sums_risk_c_index_of_100:.3f}, {sums_outline_dice_of_100:.3f}",
+    ),
+    (
         "Images cut to the body",
         "crop",
         "{auroc_crop_stored_whole:.3f} / {auroc_crop_stored_cut:.3f}; "

@@ -20,7 +20,7 @@ from wardround_client.explanation.overlay import AGAINST, FOR, LESION
 from wardround_client.explanation.summary import Summary, lesion_words
 from wardround_client.maps import sanity
 from wardround_client.preparation.outline_page import evenly
-from wardround_client.tasks.contract import kind_of, probability_of
+from wardround_client.tasks.contract import kind_of, probability_of, thresholds_of
 from wardround_common.counting import chance
 from wardround_common.errors import StorageError
 from wardround_common.pages.documents import documents
@@ -92,7 +92,9 @@ def _picture(number: int, line: Mapping[str, Any], folder: Path) -> Picture:
 def _answer(line: Mapping[str, Any]) -> str:
     word = line["explained"]
     decided = line.get("class") or ("present" if line["findings"][word]["present"] else "absent")
-    return f"{kind_of(line)}probability of {word} {chance(probability_of(line, word), 2)}, decided: {decided}"
+    point = thresholds_of(line).get(word)
+    above = "" if point is None else f" (threshold {chance(point, 2)})"
+    return f"{kind_of(line)}probability of {word} {chance(probability_of(line, word), 2)}{above}, decided: {decided}"
 
 
 def _words(line: Mapping[str, Any]) -> list[str]:
@@ -102,7 +104,10 @@ def _words(line: Mapping[str, Any]) -> list[str]:
     if "undecided_ml" in line:
         words.append(f"slice {line['undecided_slice']}, {line['undecided_ml']:.1f} mL undecided")
     if (found := line.get("lesion")) is not None:
-        words.append(f"{found['mass_in_lesion']:.0%} in the lesion ({found['random']:.1%} of the image)")
+        words.append(
+            f"{found['mass_in_lesion']:.0%} of the map in the lesion, which covers {found['random']:.1%} of the image"
+        )
     alike = line["similarity_to_untrained"]
-    words.append("no map" if line.get("peak", True) is None else "" if alike is None else f"similarity {alike:.2f}")
+    said = "" if alike is None else f"similarity to that of an untrained network {alike:.2f}"
+    words.append("no map" if line.get("peak", True) is None else said)
     return list(filter(None, words))

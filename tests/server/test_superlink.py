@@ -25,6 +25,7 @@ from cryptography.hazmat.primitives.asymmetric import ec
 from flwr.app import Array, ArrayRecord, ConfigRecord, Message, RecordDict
 from flwr.common.constant import SUPERLINK_NODE_ID, TIMESTAMP_HEADER, Status
 from flwr.proto import fleet_pb2, heartbeat_pb2, message_pb2, node_pb2
+from flwr.server.superlink.linkstate import sql_linkstate
 from flwr.server.superlink.linkstate.linkstate import LinkState
 from flwr.server.superlink.linkstate.sql_linkstate import SqlLinkState
 from flwr.supercore.constant import FLEET_HTTP_PUBLIC_KEY_HEADER, FLEET_HTTP_SIGNATURE_HEADER
@@ -1082,6 +1083,23 @@ def test_a_disk_without_room_beside_the_database_is_full_and_not_out_of_order(
     monkeypatch.setattr(storage, "ROOM_BYTES", 2**62)
     with pytest.raises(FullDiskError, match="the disk is full"):
         fail()
+
+
+def test_a_question_is_still_given_after_the_coordinators_clock_was_set_right_by_more_than_a_year(
+    place: Place, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Flower takes a message for expired by the clock; nobody was given it, and the run waited until its deadline."""
+    real = sql_linkstate.now
+    with place.coordinator("mercy") as link:
+        with closing(place.wire("mercy")) as wire:
+            node = activate(wire)
+        grid = link.grid(link.new_run())
+        [number] = grid.push_messages([question(node.node_id)])
+        monkeypatch.setattr(sql_linkstate, "now", lambda: real() + timedelta(days=400))
+        with place.hospital("mercy"):
+            came: list[Message] = []
+            until(lambda: came.extend(grid.pull_messages([number])) or came, 20.0)  # type: ignore[func-returns-value]
+    assert came[0].has_content()
 
 
 def test_a_full_disk_under_the_database_is_said_and_is_no_bug(standing: Standing) -> None:

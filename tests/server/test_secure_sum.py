@@ -31,7 +31,7 @@ from wardround_common.secagg.exchange import (
 )
 from wardround_common.secagg.masks import add_masks, keystream
 from wardround_common.secagg.shamir import SHARE_BYTES
-from wardround_common.secagg.terms import Member, Terms, write_members
+from wardround_common.secagg.terms import Member, Terms, What, write_members
 from wardround_server.rounds.secure_sum import Opening
 
 
@@ -73,10 +73,11 @@ def test_below_the_threshold_the_round_is_abandoned_and_says_so(
         group.sum(uploading, confirming, opening)
 
 
-def test_a_hospital_signs_no_list_that_is_shorter_than_the_study_allows(group: Group) -> None:
-    uploads = {name: group.upload(name) for name in "abcde"}
+@pytest.mark.parametrize("what", ["train", "evaluate"])
+def test_a_hospital_signs_no_list_that_is_shorter_than_the_study_allows(group: Group, what: What) -> None:
+    uploads = {name: group.upload(name, what) for name in "abcde"}
     with pytest.raises(MessageError, match="shorter than the study allows"):
-        group.desks["a"].confirm("train", 1, heads(group, {name: uploads[name] for name in "abc"}))
+        group.desks["a"].confirm(what, 1, heads(group, {name: uploads[name] for name in "abc"}))
 
 
 def test_min_hospitals_above_the_threshold_holds_too(tmp_path: Path) -> None:

@@ -239,6 +239,11 @@ def test_a_hospital_votes_once_in_a_round_also_after_a_restart(tmp_path: Path) -
         with pytest.raises(MessageError, match="this hospital voted in round 2, on different models"):
             ask(number, zeros + np.float32(0.25))
     ask(3, zeros + np.float32(0.25))
+    desk = Memory(of, tmp_path).at["a"].desk
+    assert desk
+    judged = iter([True])  # it is judged once: another look could end in another vote
+    first = desk.vote(4, b"models", lambda: next(judged))
+    assert first[0] and Memory(of, tmp_path).at["a"].desk.vote(4, b"models", lambda: next(judged)) == first  # type: ignore[union-attr]
 
 
 def test_a_hospital_does_not_vote_where_the_study_has_no_vote_or_no_such_round(tmp_path: Path) -> None:

@@ -243,7 +243,8 @@ def test_a_hospital_votes_once_in_a_round_also_after_a_restart(tmp_path: Path) -
     assert desk
     judged = iter([True])  # it is judged once: another look could end in another vote
     first = desk.vote(4, b"models", lambda: next(judged))
-    assert first[0] and Memory(of, tmp_path).at["a"].desk.vote(4, b"models", lambda: next(judged)) == first  # type: ignore[union-attr]
+    assert first[0]
+    assert Memory(of, tmp_path).at["a"].desk.vote(4, b"models", lambda: next(judged)) == first  # type: ignore[union-attr]
 
 
 def test_a_hospital_does_not_vote_where_the_study_has_no_vote_or_no_such_round(tmp_path: Path) -> None:

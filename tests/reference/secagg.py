@@ -165,6 +165,16 @@ def upload(case: dict[str, Any], ours: int) -> dict[str, Any]:
     }
 
 
+def confirmations(case: dict[str, Any]) -> list[str]:
+    """The signatures of the survivors, who are those whose uploads the case has, under their list."""
+    terms = bytes.fromhex(case["uploads"][0]["terms"])
+    heads = [bytes.fromhex(made["envelope"])[-96:-64] for made in case["uploads"]]
+    listed = [part for place, head in zip(case["places"], heads, strict=True) for part in (bytes((place,)), head)]
+    statement = joined(TAG, b"survivors", sha(b"survivors", terms, *listed))
+    ids = [Ed25519PrivateKey.from_private_bytes(bytes.fromhex(key)) for key in case["identities"]]
+    return [ids[place].sign(statement).hex() for place in case["places"]]
+
+
 def case(names: list[str], threshold: int, of: list[int] | None = None) -> dict[str, Any]:
     """A cohort's uploads, or those of some of its places."""
     made: dict[str, Any] = {
@@ -181,6 +191,7 @@ def case(names: list[str], threshold: int, of: list[int] | None = None) -> dict[
     }
     made["places"] = list(range(len(names))) if of is None else of
     made["uploads"] = [upload(made, place) for place in made["places"]]
+    made["confirmations"] = confirmations(made)
     return made
 
 

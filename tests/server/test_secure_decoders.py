@@ -256,7 +256,10 @@ def test_each_flipped_cut_or_reordered_list_of_survivors_is_refused(tmp_path: Pa
     for name in "abc":
         gathering.add(name, group.upload(name))
     listed = gathering.close().question()
-    altered = [*flipped(listed), *shortened(listed), reordered(listed, 2, 3)]
+    entry = len(listed[2:]) // 3
+    twice = (4).to_bytes(2, "big") + listed[2:] + listed[-entry:]
+    beyond = (4).to_bytes(2, "big") + listed[2:] + bytes((4,)) + listed[-entry + 1 :]  # there are four, from 0 on
+    altered = [*flipped(listed), *shortened(listed), reordered(listed, 2, 3), twice, beyond]
     for wrong in altered:
         with pytest.raises(MessageError):
             group.desks["a"].confirm("train", 1, wrong)

@@ -10,11 +10,11 @@ from typing import Any
 import numpy as np
 import pytest
 
-from wardround_client.hospital.secure_sum import Participant
+from wardround_client.hospital.secure_sum import Participant, sign_survivors
 from wardround_common.errors import MessageError
 from wardround_common.keys.identity import Identity, Roster
 from wardround_common.secagg.agreement import AgreementKey
-from wardround_common.secagg.exchange import Masked
+from wardround_common.secagg.exchange import Masked, survivors_statement
 from wardround_common.secagg.terms import Member, Terms, read_members
 
 REFERENCE = Path(__file__).parent.parent / "reference"
@@ -34,10 +34,11 @@ def terms_of(case: dict[str, Any]) -> tuple[Terms, Roster]:
 
 
 @pytest.mark.parametrize("case", VECTORS["uploads"], ids=lambda case: "-".join(case["names"][:3]))
-def test_an_upload_is_that_of_the_reference_byte_for_byte(case: dict[str, Any]) -> None:
+def test_uploads_and_confirmations_are_those_of_the_reference_byte_for_byte(case: dict[str, Any]) -> None:
     random_of = runpy.run_path(str(REFERENCE / "secagg.py"))["random_of"]
     terms, roster = terms_of(case)
     terms.check_members(roster)
+    heads = {}
     for place, made in zip(case["places"], case["uploads"], strict=True):
         name = case["names"][place]
         assert terms.digest.hex() == made["terms"]
@@ -49,6 +50,10 @@ def test_an_upload_is_that_of_the_reference_byte_for_byte(case: dict[str, Any]) 
         assert upload.masked.counts.tobytes().hex() == made["counts"]
         assert upload.envelope().hex() == made["envelope"]
         assert (terms.members[place].agreement + terms.members[place].signature).hex() == made["member"]
+        heads[place] = upload.head
+    for place, signature in zip(case["places"], case["confirmations"], strict=True):
+        identity = Identity(bytes.fromhex(case["identities"][place]))
+        assert sign_survivors(identity, survivors_statement(terms, heads)).hex() == signature
 
 
 @pytest.mark.parametrize("case", VECTORS["refused"], ids=lambda case: case["defect"])

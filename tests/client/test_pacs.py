@@ -7,6 +7,7 @@ import json
 import os
 import socket
 import threading
+import warnings
 from collections.abc import Iterator
 from datetime import UTC, date, datetime
 from io import BytesIO
@@ -15,7 +16,8 @@ from typing import Any
 
 import numpy as np
 import pytest
-from pydicom import FileDataset, dcmwrite
+from dicomweb_client.api import DICOMwebClient
+from pydicom import FileDataset, dcmread, dcmwrite
 from pydicom.uid import JPEG2000, ExplicitVRLittleEndian, SegmentationStorage
 from pynetdicom import AE, build_context, evt
 from pynetdicom.sop_class import (  # type: ignore[attr-defined]
@@ -38,6 +40,7 @@ from wardround_client.pacs.receiver import Receiver, storage_classes
 from wardround_client.pacs.settings import PacsSettings, read_pacs
 from wardround_client.pacs.storing import files_in
 from wardround_client.pacs.taking import examine, place_of
+from wardround_client.pacs.web import WebArchive
 from wardround_client.pacs.worklist import Line, read_worklist
 from wardround_client.prediction.inputs import files_of
 from wardround_common.errors import DataError, FullDiskError, LabelError, PacsError, StorageError
@@ -294,6 +297,31 @@ def test_studies_that_are_damaged_in_the_archive_keep_no_other_one_from_coming(
     report = fetched(reached(archive), tmp_path / "in", "accession", "A1", "A2", "A3", "A4", "A9")
     assert (report.counts()["accepted"], report.not_tried, sorted(report.failed)) == (1, 0, [2, 3, 4, 5])
     assert report.failed[2] == "the archive refuses a question (status 0xC000). Ask those who run it."
+
+
+@pytest.mark.parametrize("way", ["get", "find"])
+def test_a_uid_that_breaks_the_rules_is_quoted_in_no_warning(archive: TinyArchive, tmp_path: Path, way: str) -> None:
+    """A pseudonym as some archives have it; warnings are errors here."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        archive.becomes(*study("A1", 1, StudyInstanceUID="05fa52f0e599", SeriesInstanceUID="05fa52f0e59a"))
+    query = Query(study="05fa52f0e599", exact=True)
+    if way == "find":
+        assert [each.uid for each in DimseArchive(reached(archive)).find(query, 5)] == ["05fa52f0e599"]
+        return
+    report = fetched(reached(archive), tmp_path / "in", "study", "05fa52f0e599")
+    assert report.counts()["accepted"] == 1
+
+
+def test_what_is_no_dicom_over_dicomweb_is_said_and_the_others_are_fetched(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(DICOMwebClient, "retrieve_instance", lambda *_, **__: dcmread(BytesIO(b"no DICOM" * 100)))
+    web = WebArchive(PacsSettings(web="http://127.0.0.1:9/dicom-web"))
+    monkeypatch.setattr(WebArchive, "_answered", True)
+    assert web.send([Instance("1.2", "1.3", "1.4")], lambda data: True).startswith(
+        "the archive's answer cannot be read"
+    )
 
 
 def test_a_person_who_stops_a_fetch_need_not_wait_for_the_archive_and_reads_how_to_continue(

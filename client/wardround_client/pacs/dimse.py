@@ -69,6 +69,7 @@ class DimseArchive:
         if status != SUCCESS:
             raise self._refused(status, "an echo")
 
+    @quiet()  # identifiers are quoted by pydicom where they break a rule
     def find(self, query: Query, most: int) -> list[Study]:
         """Return the studies that it lists for a query, up to ``most``."""
         asked = Dataset()
@@ -85,6 +86,7 @@ class DimseArchive:
                 association.abort()  # there may be more on the way, which a release would wait for
         return found
 
+    @quiet()
     def instances(self, study: str) -> list[Instance]:
         """Return every instance of a study that it lists, series by series."""
         with associated(self.settings, [build_context(StudyRootQueryRetrieveInformationModelFind)]) as association:
@@ -111,6 +113,7 @@ class DimseArchive:
                 do="Raise most_instances in pacs.toml if that is meant.",
             )
 
+    @quiet()
     def send(self, wanted: Sequence[Instance], take: Take) -> str:
         """Let it send these instances of one study, by C-GET or C-MOVE; return why not all of them came.
 

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import base64
+import struct
+import zlib
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 from dataclasses import dataclass
@@ -13,6 +15,7 @@ from typing import Any
 import requests
 from dicomweb_client.api import DICOMwebClient
 from pydicom import Dataset, dcmread, dcmwrite
+from pydicom.errors import BytesLengthException, InvalidDicomError
 from requests.adapters import HTTPAdapter
 
 from wardround_client.images.dicom import quiet
@@ -28,6 +31,11 @@ ANY_SYNTAX = (("application/dicom", "*"),)
 """Without it WADO gives Explicit VR Little Endian, transcoded, or an error for what the archive cannot transcode."""
 PAGE = 500
 _STUDY_FIELDS = ["StudyDescription", "NumberOfStudyRelatedInstances", "ModalitiesInStudy"]
+UNREADABLE = (
+    *(ValueError, KeyError, TypeError, IndexError, AttributeError, EOFError, OSError, NotImplementedError),
+    *(InvalidDicomError, BytesLengthException, struct.error, zlib.error),
+)
+"""What reading an answer that is none, or none that pydicom reads, ends with."""
 
 
 @dataclass(frozen=True)
@@ -151,7 +159,7 @@ class WebArchive:
             raise
         except requests.exceptions.RequestException as error:
             raise web_problem(self.settings, error) from None
-        except (ValueError, KeyError, TypeError, IndexError, AttributeError, EOFError, OSError) as error:
+        except UNREADABLE as error:
             raise PacsError(
                 f"the archive's answer cannot be read ({type(error).__name__})",
                 where=self.where,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 from fractions import Fraction
 from itertools import combinations
 from math import comb
@@ -22,6 +23,7 @@ from wardround_common.secagg.expander import (
     form_of,
 )
 from wardround_common.secagg.neighbours import Graph, read_places, written_places
+from wardround_common.secagg.terms import Member, Terms
 from wardround_common.secagg.thresholds import default_threshold, threshold_of
 
 HOSPITALS = 128
@@ -126,3 +128,12 @@ def test_more_colluders_that_a_study_states_mean_more_shares() -> None:
 def test_places_are_read_as_they_were_written(hospitals: int) -> None:
     places = (0, hospitals // 2, hospitals - 1)
     assert read_places(written_places(hospitals, *places), hospitals) == places
+
+
+def test_the_graph_is_drawn_by_a_hash_as_slow_as_the_specification_says() -> None:
+    members = tuple(Member(f"{place:03}", bytes([place]) * 32, bytes(64)) for place in range(101))
+    terms = Terms("ab" * 32, b"r" * 16, "train", 1, b"q" * 32, b"o" * 32, members, 80, colluders=10, dropouts=20)
+    listed = [part for member in members for part in (member.name.encode(), member.agreement)]
+    everything = [b"wardround secagg 1", b"graph", terms.study.encode(), terms.run, terms.roster, *listed]
+    content = hashlib.sha256(b"".join(len(part).to_bytes(8, "big") + part for part in everything)).digest()
+    assert terms.graph.seed == hashlib.pbkdf2_hmac("sha256", content, b"wardround secagg 1 graph", 2**17)

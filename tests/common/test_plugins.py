@@ -22,6 +22,7 @@ from plugin_made import NETWORK, POINTS, STRATEGY, fresh_site, install
 from wardround_client import networks
 from wardround_client.hospital.joining import begin
 from wardround_client.service.ward import Ward
+from wardround_client.spending.policy import POLICY_NAME, policy_text, read_policy
 from wardround_client.state.hospital_folder import HospitalFolder
 from wardround_client.tasks.registry import local_task
 from wardround_client.training import apart
@@ -446,6 +447,8 @@ def test_a_hospital_tells_the_coordinator_that_a_plugin_failed_and_its_own_peopl
     ward.approvals.decide(of, "approved")
     admit(of, network=True)
     images = torch.zeros(2, 1, 16, 16)
+    (folder.path / POLICY_NAME).write_text(policy_text())
+    ward._under[of.digest()] = read_policy(folder.path / POLICY_NAME)
     ward._open[of.digest()] = SimpleNamespace(answer=lambda kind, parts: networks.build(of)(images))  # type: ignore[assignment]
     with pytest.raises(PluginError, match=r"failed at made_plugin/net.py, line 10") as error:
         ward.answer("prepare", Parts({"study": of.digest(), "send_parameters": 0}))

@@ -27,13 +27,16 @@ def add_masks(vector: NDArray[Any], added: Sequence[bytes], taken: Sequence[byte
     segment in 4 bytes and the block's number in 8. **A seed may mask one vector only**: two vectors under one mask give
     away their difference.
     """
+    if not len(vector):  # a sum of scores has no update
+        return
     steps = [(np.add, AESGCM(seed)) for seed in added] + [(np.subtract, AESGCM(seed)) for seed in taken]
     a_block = BLOCK_BYTES // vector.itemsize
     blocks = -(-len(vector) // a_block)
 
     def mask(numbers: range) -> None:
-        buffer = bytearray(BLOCK_BYTES + _TAG_BYTES)  # the tag authenticates zeros, and nobody needs it
-        keystream = np.frombuffer(buffer, vector.dtype.newbyteorder("<"), a_block)
+        most = min(a_block, len(vector))
+        buffer = bytearray(most * vector.itemsize + _TAG_BYTES)  # the tag authenticates zeros, and nobody needs it
+        keystream = np.frombuffer(buffer, vector.dtype.newbyteorder("<"), most)
         for number in numbers:
             part = vector[number * a_block : (number + 1) * a_block]
             nonce = segment.to_bytes(4, "big") + number.to_bytes(8, "big")

@@ -63,7 +63,7 @@ def check_readable(folder: Path) -> None:
 
 
 def _closed(folder: Path, levels: int) -> Iterator[Path]:
-    """Name what this process may not read, down to so many levels; sockets and links are not read."""
+    """Name what this process may not read, ``levels`` folders deep; sockets and links are passed over."""
     try:
         with os.scandir(folder) as entries:
             for entry in entries:

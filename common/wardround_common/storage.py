@@ -6,8 +6,6 @@ import errno
 import fcntl
 import os
 import secrets
-import shutil
-import sqlite3
 import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
@@ -49,6 +47,9 @@ def is_out_of_room(error: BaseException | None, folder: Path) -> bool:
 
     Where there is no room for the memory that it shares beside a database, it says only that input or output failed.
     """
+    import shutil  # here: a health check imports this module, and needs neither
+    import sqlite3
+
     code = getattr(error, "sqlite_errorcode", 0) & 0xFF
     if code != sqlite3.SQLITE_IOERR:
         return bool(code == sqlite3.SQLITE_FULL)

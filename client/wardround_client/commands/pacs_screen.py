@@ -26,6 +26,7 @@ from wardround_client.pacs.storing import Sent, files_in, store
 from wardround_client.pacs.web import WebArchive
 from wardround_client.pacs.worklist import read_worklist
 from wardround_client.state.state_folder import default_state
+from wardround_common.counting import count
 from wardround_common.errors import DataError, PacsError
 from wardround_common.shell.stopping import stopped_with
 
@@ -109,8 +110,8 @@ def show_found(pacs: Path | None, state: Path | None, query: Query, limit: int, 
         table.add_row(*(shown(cell) for cell in row))
     if studies:
         console.print(table)
-    noun = "study" if len(studies) == 1 else "studies"
-    console.print(f"{len(studies):,} {noun}{'; there are more: raise --limit, or ask for fewer' if more else ''}")
+    rest = "; there are more: raise --limit, or ask for fewer" if more else ""
+    console.print(f"{count(len(studies), 'study', 'studies')}{rest}")
 
 
 _SHOWN = ("patient", "accession", "date", "modalities", "instances", "description", "study")

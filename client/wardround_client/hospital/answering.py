@@ -280,7 +280,7 @@ class Hospital:
         self._check_trains()
         self._check_round(request.round)
         self._check_control(request)
-        if request.round == 1 and self._first_digest(request) != self.built.first_parameters:
+        if request.round == 1 and self._first_digest(request.parameters) != self.built.first_parameters:
             # Parameters that were made up can turn an update into a copy of an image.
             what = "of the model that it starts from" if self.study.model.start else "that the study's seed gives"
             raise MessageError(f"the first round does not start from the parameters {what}")
@@ -350,14 +350,10 @@ class Hospital:
         after = training.variates.own(before, request.control, sent, reach(training, request.round))
         self.kept.keep(request.round, before, after)
 
-    def _first_digest(self, request: TrainRequest) -> str:
-        parameters = request.parameters
-        if self.study.model.start is not None:
-            return weights_digest(self.built.layout.tensors(parameters))
-        seeded = self._as_seeded(parameters)
-        if seeded is parameters and networks.fixed_of(self.built.network) is None:
-            return request.parameters_digest  # a request is hashed once
-        return networks.first_digest(self.built.network, self.built.layout, seeded)
+    def _first_digest(self, parameters: Vector) -> str:
+        if self.study.model.start is None:
+            return networks.first_digest(self.built.network, self.built.layout, self._as_seeded(parameters))
+        return weights_digest(self.built.layout.tensors(parameters))
 
     def _as_seeded(self, parameters: Vector) -> Vector:
         """Return parameters with mean and deviation of the input as they are before anything was added up.

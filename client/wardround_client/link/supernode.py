@@ -189,11 +189,8 @@ class Supernode:
         )
         try:
             answer = self._wire.ask("activate-node", request, fleet_pb2.ActivateNodeResponse)
-        except NotWantedError as error:
-            raise LinkError(f"the coordinator does not register this hospital ({error})", do=ENROL) from None
-        self._node = node_pb2.Node(node_id=answer.node_id)
-        try:  # before any work: the answer may tell that this folder was rolled back
-            self._beat_once()
+            self._node = node_pb2.Node(node_id=answer.node_id)
+            self._beat_once()  # before any work: the answer may tell that this folder was rolled back
         except NotWantedError as error:
             raise LinkError(f"the coordinator does not register this hospital ({error})", do=ENROL) from None
         self._say(State.REGISTERED)

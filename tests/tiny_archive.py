@@ -138,6 +138,7 @@ def tiny_archive() -> Iterator[TinyArchive]:
     """Run such an archive of MR images at a free port of 127.0.0.1: empty, and right until it is told otherwise."""
     archive = TinyArchive()
     entity = AE(ae_title=TITLE)
+    entity.require_called_aet = True
     for model in (
         Verification,
         StudyRootQueryRetrieveInformationModelFind,

@@ -7,6 +7,7 @@ import json
 import os
 import socket
 import threading
+import time
 import warnings
 from collections.abc import Iterator
 from datetime import UTC, date, datetime
@@ -382,12 +383,23 @@ def test_a_busy_archive_is_asked_again_and_one_that_stays_busy_is_said(
     entity.add_requested_context(Verification)
     others = []
     for _ in range(10):  # as many as pynetdicom accepts
-        others.append(entity.associate("127.0.0.1", archive.port))
+        others.append(entity.associate("127.0.0.1", archive.port, ae_title=TITLE))
     with pytest.raises(PacsError, match="busy"):
         DimseArchive(reached(archive)).echo()
     for each in others:
         each.release()
     DimseArchive(reached(archive)).echo()
+
+
+def test_a_refusal_that_comes_before_the_connection_is_looked_at_is_read(archive: TinyArchive) -> None:
+    # pynetdicom calls this in the thread that asks, before it looks whether there is a connection.
+    slow = [(evt.EVT_REQUESTED, lambda event: time.sleep(0.5))]
+    settings = reached(archive, title="OTHER")
+    with (
+        pytest.raises(PacsError, match="does not answer to the AE title 'OTHER'"),
+        associated(settings, [build_context(Verification)], handlers=slow),
+    ):
+        pass
 
 
 def test_a_refused_echo_says_so(archive: TinyArchive) -> None:

@@ -14,6 +14,7 @@ from typing import Any
 from pynetdicom import AE, _config, evt
 from pynetdicom.association import Association
 from pynetdicom.events import Event
+from pynetdicom.pdu import A_ASSOCIATE_RJ
 from pynetdicom.pdu_primitives import SCP_SCU_RoleSelectionNegotiation
 from pynetdicom.presentation import PresentationContext
 
@@ -99,6 +100,22 @@ class Sockets:
                 one.close()
 
 
+class Refusal:
+    """Result, source and reason of an archive's refusal (PS3.8, table 9-21), all 0 where it did not refuse.
+
+    Noted as it arrives: pynetdicom 3.0.4 takes a refusal for a failed connection where the archive hangs up before
+    the thread that asked has looked whether there is a connection.
+    """
+
+    def __init__(self) -> None:
+        self.reason = (0, 0, 0)
+
+    def note(self, event: Event) -> None:
+        """Note what came, if it is a refusal."""
+        if isinstance(event.pdu, A_ASSOCIATE_RJ):
+            self.reason = (event.pdu.result or 0, event.pdu.source or 0, event.pdu.reason_diagnostic or 0)
+
+
 @contextmanager
 def associated(
     settings: PacsSettings,
@@ -119,8 +136,13 @@ def associated(
     entity.dimse_timeout = entity.network_timeout = settings.answer_s
     security = (our_context(settings), settings.host) if settings.tls else None
     with closing(Sockets()) as sockets:
-        noting = [(evt.EVT_CONN_OPEN, sockets.opened), (evt.EVT_CONN_CLOSE, sockets.closed)]
         for attempt in range(TRIES):
+            refusal = Refusal()
+            noting: list[Any] = [
+                (evt.EVT_CONN_OPEN, sockets.opened),
+                (evt.EVT_CONN_CLOSE, sockets.closed),
+                (evt.EVT_PDU_RECV, refusal.note),
+            ]
             association = entity.associate(
                 settings.host,
                 settings.port,
@@ -132,8 +154,8 @@ def associated(
             )
             if association.is_established:
                 break
-            if not (_rejected(association)[:2] == BUSY and attempt + 1 < TRIES):
-                raise _no_association(settings, association)
+            if not (refusal.reason[:2] == BUSY and attempt + 1 < TRIES):
+                raise _no_association(settings, association, refusal)
             time.sleep(WAIT_S * 2**attempt)
         try:
             yield association
@@ -148,18 +170,11 @@ def associated(
                 association.join(settings.connect_s)
 
 
-def _rejected(association: Association) -> tuple[int, int, int]:
-    answer = association.acceptor.primitive
-    if not association.is_rejected or answer is None:
-        return 0, 0, 0
-    return answer.result or 0, answer.result_source or 0, answer.diagnostic or 0
-
-
-def _no_association(settings: PacsSettings, association: Association) -> PacsError:
+def _no_association(settings: PacsSettings, association: Association, refusal: Refusal) -> PacsError:
     """Say why there is no association, and what to do."""
     where = f"{settings.host}:{settings.port}"
-    if association.is_rejected:
-        result, source, diagnostic = _rejected(association)
+    result, source, diagnostic = refusal.reason
+    if result:
         match source, diagnostic:
             case 1, 7:
                 return PacsError(

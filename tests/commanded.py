@@ -42,7 +42,12 @@ def a_status(said: str = "") -> CoordinatorStatus:
         "mercy": HospitalDoing(state="never registered", since=None),
     }
     standing = a_standing(
-        round=2, hospitals={"st-mary": "asked", "mercy": "away", "a": "answered"}, least=2, give_up=True, said=said
+        round=2,
+        hospitals={"st-mary": "asked", "mercy": "away", "a": "answered"},
+        least=2,
+        give_up=True,
+        finish=True,
+        said=said,
     )
     runs = (RunSeen(**dict(standing), doing=doing), RunSeen(**dict(a_standing("other")), doing={}))
     return CoordinatorStatus(time=1_795_000_000.25, hospitals=hospitals, runs=runs, damaged=("a file",))
@@ -59,8 +64,8 @@ class Commanded:
     def run(self, study: str, where: str, least: int | None) -> Standings:
         return self._note("run", study, where, least)
 
-    def resume(self, run: str, *, give_up: bool) -> Standings:
-        return self._note("resume", run, give_up)
+    def resume(self, run: str, *, give_up: bool, finish: bool) -> Standings:
+        return self._note("resume", run, give_up, finish)
 
     def stop(self, run: str) -> Standings:
         return self._note("stop", run)

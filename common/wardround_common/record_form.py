@@ -16,7 +16,7 @@ from pydantic import BaseModel, ConfigDict, ValidationError
 from wardround_common.errors import CHECK_FILE, OtherVersionError, StorageError
 from wardround_common.storage import write_atomically
 
-FORM = 1
+FORM = 2
 """Raised whenever a program that is older than the change could not read, or would misread, a record of a state folder
 (``tests/test_record_form.py`` pins what belongs to it)."""
 NAME = "form.json"

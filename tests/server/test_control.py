@@ -105,6 +105,7 @@ def test_each_command_reaches_the_service_with_what_it_was_given(here: Here) -> 
         coordinator.run("text", "lung.toml")
         coordinator.resume("lung", give_up=True)
         coordinator.resume("lung")
+        coordinator.resume("lung", finish=True)
         coordinator.stop("lung")
         assert coordinator.archive("lung") == Path("/C/archive/lung")
         coordinator.remove("lung")
@@ -112,8 +113,9 @@ def test_each_command_reaches_the_service_with_what_it_was_given(here: Here) -> 
     assert here.commanded.asked == [
         ("run", "the file's text ä", "lung.toml", 3),
         ("run", "text", "lung.toml", None),
-        ("resume", "lung", True),
-        ("resume", "lung", False),
+        ("resume", "lung", True, False),
+        ("resume", "lung", False, False),
+        ("resume", "lung", False, True),
         ("stop", "lung"),
         ("archive", "lung"),
         ("remove", "lung"),

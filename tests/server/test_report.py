@@ -17,7 +17,7 @@ from wardround_common.errors import StorageError
 from wardround_common.results import Results
 from wardround_server.report import write_report
 from wardround_server.report.example import example, example_study
-from wardround_server.report.tables.course import settings
+from wardround_server.report.tables.course import kept, settings
 from wardround_server.report.write import render
 
 HOSTILE = "<script>alert(1)</script>\" onload='x' $a_1$ {{ 7*7 }} &amp; </title></style>"
@@ -255,3 +255,13 @@ def test_the_report_says_which_series_and_variables_a_model_of_several_inputs_is
     rows = {str(row[0].text): row[1] for row in settings(results.model_copy(update={"study": of})).rows}
     assert rows["Series told apart"].text == "flair and t1"
     assert rows["Told besides images"].text == "age (the column 'age': 0 to 100)"
+
+
+def test_a_run_that_people_ended_early_is_not_said_to_have_run_out_of_patience() -> None:
+    whole = example(hospitals=2, baselines=False)
+    evaluation = whole.study.evaluation.model_copy(update={"keep": "best", "patience": 5})
+    of = whole.study.model_copy(update={"evaluation": evaluation})
+    early = "ended after 5 evaluations without a better one"
+    for rounds, said in ((6, False), (8, True)):
+        cut = whole.model_copy(update={"study": of, "rounds": whole.rounds[:rounds], "kept_rounds": (3,)})
+        assert (early in kept(cut)) is said

@@ -22,15 +22,18 @@ from link import Place, new_key, push_body, until
 from wardround_client.hospital.app import client_app
 from wardround_client.link.supernode import _envelope
 from wardround_client.link.wire import NotWantedError
-from wardround_common.errors import ApprovalError
+from wardround_common.errors import ApprovalError, RoundError
 from wardround_common.messages.rounds import Failure, Parts, as_array
+from wardround_common.results import ALL, FEDERATED
 from wardround_common.secagg.terms import Member, write_members
 from wardround_common.study.file import Study
 from wardround_server.commands.coordinator_cli import app
 from wardround_server.link.link_exchange import LinkExchange
 from wardround_server.link.superlink import SuperLink
 from wardround_server.rounds import approval, limits, muster
+from wardround_server.rounds.exported_model import read_results
 from wardround_server.rounds.limits import Clock, Limits
+from wardround_server.service.export import check_over
 from wardround_server.service.runs import Runs
 from wards import ONE_BY_ONE, Wards, rostered
 
@@ -422,6 +425,60 @@ def test_a_round_that_lost_a_hospital_for_good_is_given_up_when_the_coordinators
     assert "c was missing in 2 of 3 rounds" in standing.said
 
 
+@pytest.mark.parametrize("secure", [True, False])
+def test_a_run_whose_hospitals_train_no_more_is_finished_with_the_model_of_its_last_round(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, secure: bool
+) -> None:
+    monkeypatch.setattr(approval, "ASK_AGAIN_S", 0.01)
+    monkeypatch.setattr(muster, "LOOK_S", 0.01)
+    wards = Wards(tmp_path / "wards")
+    wards.fail = lambda name, kind: kind == "train" and runs.standings()[0].round == spent_after
+    spent_after = 0
+    runs = Runs(tmp_path / "runs", lambda run: wards)
+    runs.begin(rostered(rounds=4, secure=secure))
+    runs.wait()
+    with pytest.raises(RoundError, match="no round of the run 'test' counted: there is no model"):
+        runs.resume("test", finish=True)
+    spent_after = 2
+    runs.resume("test")
+    runs.wait()
+    (standing,) = runs.standings()
+    assert (standing.stage, standing.round) == ("failed", 2)
+    finish = f"end with the model of round 2: wardround coordinator resume {tmp_path} test --finish"
+    assert finish in standing.said
+    runs.resume("test", finish=True)
+    runs.wait()
+    (standing,) = runs.standings()
+    assert (standing.stage, standing.round) == ("incomplete", 2)
+    assert "the run was ended early, after round 2 of 4" in standing.said
+    results = read_results(tmp_path / "runs/test")
+    assert [record.number for record in results.rounds] == [1, 2]
+    assert results.evaluation[FEDERATED][ALL]
+    assert "The run was ended early, after round 2 of 4." in results.notes
+    check_over(tmp_path / "runs/test")
+
+
+def test_a_run_that_ends_while_it_is_finished_is_still_finished_after_a_restart(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(approval, "ASK_AGAIN_S", 0.01)
+    monkeypatch.setattr(muster, "LOOK_S", 0.01)
+    wards = Wards(tmp_path / "wards")
+    wards.fail = lambda name, kind: kind == "train" and runs.standings()[0].round == 1
+    runs = Runs(tmp_path / "runs", lambda run: wards)
+    runs.begin(rostered(rounds=3))
+    runs.wait()
+    with monkeypatch.context() as patch:
+        patch.setattr(Runs, "_drive", lambda self, run: None)  # the process ends here
+        runs.resume("test", finish=True)
+    wards.fail = lambda name, kind: False  # they would train again
+    again = Runs(tmp_path / "runs", lambda run: wards)
+    again.go_on()
+    again.wait()
+    (standing,) = again.standings()
+    assert (standing.stage, standing.round) == ("incomplete", 1)
+
+
 @pytest.mark.slow
 def test_a_run_waits_for_no_approval_twice(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Their signatures are kept: a run that goes on begins although a hospital is away, and asks nobody again."""
@@ -461,9 +518,10 @@ def test_an_approval_that_was_kept_and_altered_is_none(tmp_path: Path) -> None:
     assert told == [dict.fromkeys("abc", "away")]
 
 
-def test_giving_up_is_said_on_the_command_line_and_reaches_the_service(tmp_path: Path) -> None:
+def test_giving_up_and_finishing_are_said_on_the_command_line_and_reaches_the_service(tmp_path: Path) -> None:
     with commanded(tmp_path) as here:
-        for extra in ([], ["--give-up"]):
+        for extra in ([], ["--give-up"], ["--finish"]):
             done = CliRunner().invoke(app, ["resume", str(tmp_path), "lung", "--detach", *extra])
             assert done.exit_code == 0, done.output
-    assert here.commanded.asked == [("resume", "lung", given) for given in (False, True)]
+    given = [(False, False), (True, False), (False, True)]
+    assert here.commanded.asked == [("resume", "lung", *one) for one in given]

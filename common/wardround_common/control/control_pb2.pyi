@@ -80,12 +80,14 @@ class RunName(_message.Message):
     def __init__(self, run: _Optional[str] = ...) -> None: ...
 
 class ResumeRequest(_message.Message):
-    __slots__ = ("run", "give_up")
+    __slots__ = ("run", "give_up", "finish")
     RUN_FIELD_NUMBER: _ClassVar[int]
     GIVE_UP_FIELD_NUMBER: _ClassVar[int]
+    FINISH_FIELD_NUMBER: _ClassVar[int]
     run: str
     give_up: bool
-    def __init__(self, run: _Optional[str] = ..., give_up: _Optional[bool] = ...) -> None: ...
+    finish: bool
+    def __init__(self, run: _Optional[str] = ..., give_up: _Optional[bool] = ..., finish: _Optional[bool] = ...) -> None: ...
 
 class Archived(_message.Message):
     __slots__ = ("place",)
@@ -94,7 +96,7 @@ class Archived(_message.Message):
     def __init__(self, place: _Optional[str] = ...) -> None: ...
 
 class Standing(_message.Message):
-    __slots__ = ("name", "digest", "stage", "since", "round", "rounds", "hospitals", "said", "began", "least", "give_up", "doing")
+    __slots__ = ("name", "digest", "stage", "since", "round", "rounds", "hospitals", "said", "began", "least", "give_up", "doing", "finish")
     NAME_FIELD_NUMBER: _ClassVar[int]
     DIGEST_FIELD_NUMBER: _ClassVar[int]
     STAGE_FIELD_NUMBER: _ClassVar[int]
@@ -107,6 +109,7 @@ class Standing(_message.Message):
     LEAST_FIELD_NUMBER: _ClassVar[int]
     GIVE_UP_FIELD_NUMBER: _ClassVar[int]
     DOING_FIELD_NUMBER: _ClassVar[int]
+    FINISH_FIELD_NUMBER: _ClassVar[int]
     name: str
     digest: str
     stage: str
@@ -119,7 +122,8 @@ class Standing(_message.Message):
     least: int
     give_up: bool
     doing: _containers.RepeatedCompositeFieldContainer[HospitalDoing]
-    def __init__(self, name: _Optional[str] = ..., digest: _Optional[str] = ..., stage: _Optional[str] = ..., since: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., round: _Optional[int] = ..., rounds: _Optional[int] = ..., hospitals: _Optional[_Iterable[_Union[HospitalStanding, _Mapping]]] = ..., said: _Optional[str] = ..., began: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., least: _Optional[int] = ..., give_up: _Optional[bool] = ..., doing: _Optional[_Iterable[_Union[HospitalDoing, _Mapping]]] = ...) -> None: ...
+    finish: bool
+    def __init__(self, name: _Optional[str] = ..., digest: _Optional[str] = ..., stage: _Optional[str] = ..., since: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., round: _Optional[int] = ..., rounds: _Optional[int] = ..., hospitals: _Optional[_Iterable[_Union[HospitalStanding, _Mapping]]] = ..., said: _Optional[str] = ..., began: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., least: _Optional[int] = ..., give_up: _Optional[bool] = ..., doing: _Optional[_Iterable[_Union[HospitalDoing, _Mapping]]] = ..., finish: _Optional[bool] = ...) -> None: ...
 
 class HospitalStanding(_message.Message):
     __slots__ = ("hospital", "standing")

@@ -73,6 +73,13 @@ def resume(
             help="Skip a round of secure sums that can no longer be summed; its privacy cost still counts.",
         ),
     ] = False,
+    finish: Annotated[
+        bool,
+        typer.Option(
+            "--finish",
+            help="Train no more: the test patients judge the model of the last completed round, and the run ends.",
+        ),
+    ] = False,
     detach: Annotated[
         bool, typer.Option("--detach", help="Return immediately; the run continues in the service.")
     ] = False,
@@ -81,7 +88,7 @@ def resume(
     from wardround_server.service.commanding import commanding
 
     with commanding(folder) as coordinator:
-        coordinator.resume(run, give_up=give_up)
+        coordinator.resume(run, give_up=give_up, finish=finish)
     if not detach:
         _follow(folder, run)
 

@@ -368,6 +368,15 @@ ACTS = {
         said="Resumed.",
         risky=True,
     ),
+    "finish": Act(
+        "Finish",
+        "No further round is trained. The test patients judge the model of the last completed round, once, and the "
+        "run ends with it: it cannot be resumed.",
+        "End the run with this model",
+        ("resume", "--detach", "--finish"),
+        said="It ends with the model of its last completed round.",
+        risky=True,
+    ),
     "archive": Act(
         "Archive",
         "Its folder is set aside, and its name is free for another study.",

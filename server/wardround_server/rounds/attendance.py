@@ -6,8 +6,10 @@ from collections.abc import Sequence
 from itertools import groupby
 
 from wardround_common.results import Absence, RoundRecord
+from wardround_common.study.file import Study
 from wardround_server.rounds.absences import why
 from wardround_server.rounds.course import Judged
+from wardround_server.rounds.keeping import over
 
 
 def missing(history: Sequence[RoundRecord]) -> str:
@@ -33,6 +35,13 @@ def gaps(history: Sequence[RoundRecord]) -> str:
 def refusals(history: Sequence[RoundRecord]) -> list[str]:
     """Say which rounds' sums and evaluations were refused and why, each in a sentence."""
     return [why for record in history for why in (record.refused, record.scores_refused) if why]
+
+
+def cut_short(study: Study, history: Sequence[RoundRecord]) -> str:
+    """Say that a run was ended before its last round, and after which; nothing if it was not."""
+    if over(study, history):
+        return ""
+    return f"the run was ended early, after round {len(history)} of {study.training.rounds}"
 
 
 def untested(judged: Judged) -> str:

@@ -32,9 +32,10 @@ class Coordinator:
         """Begin a run of a study, given as its file's text; ``where`` names the file in errors."""
         return self._line.ask(self._stub.Run, pb.RunRequest(study=study, where=where, least=least), run_seen, WORK_S)
 
-    def resume(self, run: str, *, give_up: bool = False) -> RunSeen:
-        """Resume a run from its last complete round."""
-        return self._line.ask(self._stub.Resume, pb.ResumeRequest(run=run, give_up=give_up), run_seen, WORK_S)
+    def resume(self, run: str, *, give_up: bool = False, finish: bool = False) -> RunSeen:
+        """Resume a run from its last complete round; ``finish``: end it with the model of that round."""
+        request = pb.ResumeRequest(run=run, give_up=give_up, finish=finish)
+        return self._line.ask(self._stub.Resume, request, run_seen, WORK_S)
 
     def stop(self, run: str) -> RunSeen:
         """Stop a run after its round."""

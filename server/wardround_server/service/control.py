@@ -23,7 +23,7 @@ class Commanded(Protocol):
     def run(self, study: str, where: str, least: int | None) -> Standings:
         """Begin a run of a study, given as its file's text."""
 
-    def resume(self, run: str, *, give_up: bool) -> Standings:
+    def resume(self, run: str, *, give_up: bool, finish: bool) -> Standings:
         """Resume a run."""
 
     def stop(self, run: str) -> Standings:
@@ -64,7 +64,7 @@ class _Coordinator(CoordinatorServicer):  # type: ignore[misc]  # generated, wit
         return run_message(self._commanded.run(request.study, request.where, least))
 
     def Resume(self, request: pb.ResumeRequest, context: grpc.ServicerContext) -> pb.Standing:  # noqa: N802
-        return run_message(self._commanded.resume(request.run, give_up=request.give_up))
+        return run_message(self._commanded.resume(request.run, give_up=request.give_up, finish=request.finish))
 
     def Stop(self, request: pb.RunName, context: grpc.ServicerContext) -> pb.Standing:  # noqa: N802
         return run_message(self._commanded.stop(request.run))

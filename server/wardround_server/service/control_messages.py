@@ -26,6 +26,7 @@ def run_message(run: Standings) -> pb.Standing:
         began=_stamp(run.began),
         least=run.least,
         give_up=run.give_up,
+        finish=run.finish,
         doing=[
             pb.HospitalDoing(hospital=name, state=one.state, since=_stamp(one.since), round=one.round)
             for name, one in doing
@@ -51,6 +52,7 @@ def run_seen(message: pb.Standing) -> RunSeen:
         began=_moment(message, "began"),  # type: ignore[arg-type]
         least=message.least if message.HasField("least") else None,
         give_up=message.give_up,
+        finish=message.finish,
         doing={
             one.hospital: HospitalDoing(
                 state=one.state, since=_moment(one, "since"), round=one.round if one.HasField("round") else None

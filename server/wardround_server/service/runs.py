@@ -40,7 +40,7 @@ from wardround_server.report import write_report
 from wardround_server.report.alarms import alarms
 from wardround_server.report.tracking import Tracking, check_tracking, open_tracking
 from wardround_server.rounds.approval import ApprovalBook, Approved, Standing, wait_for_approvals
-from wardround_server.rounds.attendance import gaps, missing, refusals, untested
+from wardround_server.rounds.attendance import cut_short, gaps, missing, refusals, untested
 from wardround_server.rounds.checkpoint import read_checkpoint, write_checkpoint
 from wardround_server.rounds.course import (
     NOT_USUAL,
@@ -179,15 +179,16 @@ class Runs:
             self._drive(run)
         return run.standing
 
-    def resume(self, name: str, *, give_up: bool = False) -> Standings:
+    def resume(self, name: str, *, give_up: bool = False, finish: bool = False) -> Standings:
         """Go on with a run that failed or was stopped, from its last complete round.
 
         ``give_up``: a round of secure sums that was begun, and that cannot be summed again because one of its hospitals
-        is gone, is left out. What its training cost in privacy stays spent.
+        is gone, is left out. What its training cost in privacy stays spent. ``finish``: no further round is trained;
+        the model of the last complete round is judged, and the run ends with it.
 
         Raises:
-            StorageError: there is none of that name.
-            RoundError: it is complete, or being driven.
+            StorageError: there is none of that name, or its checkpoint cannot be read.
+            RoundError: it is complete, or being driven; or it has no model to be finished with.
         """
         run = self._of(name)
         with self._lock:
@@ -195,8 +196,13 @@ class Runs:
                 raise RoundError(f"the run {name!r} is {run.standing.stage}: there is nothing to resume")
             if run.thread:
                 run.thread.join()
+            if finish and not ((before := _before(run)) and any(record.counted for record in before.history)):
+                raise RoundError(
+                    f"no round of the run {name!r} counted: there is no model to finish with",
+                    do=f"Resume it, or free its name: wardround coordinator archive {self._folder.parent} {name}",
+                )
             run.stop.clear()
-            self._stage(run, "approval", said="", give_up=give_up)
+            self._stage(run, "approval", said="", give_up=give_up, finish=finish)
             self._drive(run)
         return run.standing
 
@@ -328,7 +334,8 @@ class Runs:
         try:
             self._whole(run)
         except WardroundError as error:
-            hint = resuming(error, f"wardround coordinator resume {self._folder.parent} {run.standing.name}")
+            command = f"wardround coordinator resume {self._folder.parent} {run.standing.name}"
+            hint = resuming(error, command, run.standing.round)
             self._ended(
                 run, "stopped" if run.stop.is_set() else "failed", "\n  → ".join(filter(None, (str(error), hint)))
             )
@@ -359,14 +366,13 @@ class Runs:
         consortium = None
         if study.aggregation.secure:
             consortium = open_consortium(run.folder / "secure", roster, give_up=run.standing.give_up)
-        checkpoint = run.folder / "checkpoint"
-        before = read_checkpoint(checkpoint, study) if checkpoint.exists() else None
+        before = _before(run)
         if before is not None:  # a crash may fall between a checkpoint and the note of it
             self._stage(run, run.standing.stage, round=len(before.history))
         final = before
         with open_tracking(study, run.folder, run.stop.is_set) as run.tracking:
             run.tracking.follow(before.history if before else ())
-            if before is None or not over(study, before.history):
+            if before is None or not (run.standing.finish or over(study, before.history)):
                 watch = self._watcher(run, approved, before)
                 self._muster(run, approved, "preparing", before)
                 start = self._start_of(study) if before is None else None
@@ -377,7 +383,7 @@ class Runs:
         judged = self._judge(run, approved, final, consortium)
         results = _results(run, final, judged, approved.names, unsure)
         write_report(results, run.folder)
-        absent = "; ".join(said for said in (gaps(final.history), untested(judged)) if said)
+        absent = "; ".join(filter(None, (gaps(final.history), cut_short(study, final.history), untested(judged))))
         said = "; ".join(filter(None, [absent, *alarms(results)]))
         self._stage(run, "incomplete" if absent else "done", said=said)
 
@@ -472,6 +478,12 @@ def keep_start(folder: Path, start: Start, content: bytes) -> None:
     write_atomically(start_file(folder, start), content, private=True)
 
 
+def _before(run: Run) -> State | None:
+    """Return what a run has of its rounds; None before the first is complete."""
+    path = run.folder / "checkpoint"
+    return read_checkpoint(path, run.study) if path.exists() else None
+
+
 def _read(folder: Path) -> Run:
     try:
         standing = Standings.model_validate_json((folder / "run.json").read_bytes())
@@ -539,6 +551,8 @@ def _notes(run: Run, final: State, judged: Judged, names: frozenset[str]) -> Ite
     if absent := missing(final.history):
         yield f"Not every hospital was in every round: {absent}."
     yield from (f"{why[0].upper()}{why[1:]}." for why in refusals(final.history))
+    if early := cut_short(run.study, final.history):
+        yield f"{early[0].upper()}{early[1:]}."
     if lacking := untested(judged):
         yield f"{lacking[0].upper()}{lacking[1:]}."
     yield from _said_of_external(run.study, judged)

@@ -292,9 +292,10 @@ class Service:
         facts: dict[str, Fact] = {"start": start.name, "start model": start.model[:SHORT]} if start else {}
         return self._noted("run begun", self._runs.begin(parsed, least), facts)
 
-    def resume(self, run: str, *, give_up: bool) -> Standings:
-        """Resume a run."""
-        return self._noted("run resumed", self._runs.resume(run, give_up=give_up))
+    def resume(self, run: str, *, give_up: bool, finish: bool) -> Standings:
+        """Resume a run, or end it with the model that it has."""
+        facts: dict[str, Fact] = {"finish": "no further round"} if finish else {}
+        return self._noted("run resumed", self._runs.resume(run, give_up=give_up, finish=finish), facts)
 
     def stop(self, run: str) -> Standings:
         """Stop a run after its round."""

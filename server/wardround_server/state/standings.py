@@ -37,6 +37,8 @@ class Standings(_Value):
     """How many approvals it begins with; None: those of the whole roster."""
     give_up: bool = False
     """Whether a round of secure sums that was begun and cannot be summed again is left out."""
+    finish: bool = False
+    """Whether no further round is trained: the run ends with the model that it has."""
 
 
 class HospitalDoing(_Value):

@@ -140,9 +140,10 @@ def _started(start: Start) -> str:
 def kept(results: Results) -> str:
     """Say which model the run kept."""
     evaluation, rounds = results.study.evaluation, results.kept_rounds
+    planned = results.study.training.rounds
     early = (
         f"; ended after {count(evaluation.patience, 'evaluation')} without a better one"
-        if evaluation.patience and len(results.rounds) < results.study.training.rounds
+        if evaluation.patience and rounds and rounds[-1] + evaluation.patience <= len(results.rounds) < planned
         else ""
     )
     if len(rounds) > 1:

@@ -1,5 +1,6 @@
 """The one command: what it lists, how it fails, and what it leaves on the screen and as exit code."""
 
+import contextlib
 import json
 import os
 import signal
@@ -15,6 +16,7 @@ import pytest
 
 from at_work import at_work
 from examples import hear_interrupts
+from in_process import Done, run
 from link import until
 from wardround_common.errors import StorageError
 from wardround_common.shell import cli
@@ -42,6 +44,12 @@ def wardround(
     )
 
 
+def typed_in(folder: Path, *arguments: str | Path) -> Done:
+    """Run the command in this process, as typed in this folder."""
+    with contextlib.chdir(folder):
+        return run(*arguments)
+
+
 def plugin(folder: Path, name: str, code: str, *, target: str = "app", group: str = "wardround.commands") -> None:
     """Install a package with one sub-command of its name, as pip would leave it."""
     (folder / f"{name}_package.py").write_text(textwrap.dedent(code))
@@ -53,7 +61,7 @@ def plugin(folder: Path, name: str, code: str, *, target: str = "app", group: st
 
 @pytest.fixture
 def study(tmp_path: Path) -> Path:
-    assert wardround("study", "new", "lung", cwd=tmp_path).returncode == 0
+    assert typed_in(tmp_path, "study", "new", "lung").returncode == 0
     return tmp_path / "lung.toml"
 
 
@@ -274,47 +282,47 @@ def test_a_terminal_without_the_sign_gets_a_question_mark(study: Path) -> None:
 
 
 def test_new_writes_a_file_that_check_accepts(study: Path) -> None:
-    run = wardround("study", "check", study, cwd=study.parent)
-    assert run.returncode == 0
-    assert f"digest {read_study(study).digest()}" in run.stdout
+    done = typed_in(study.parent, "study", "check", study)
+    assert done.returncode == 0
+    assert f"digest {read_study(study).digest()}" in done.stdout
 
 
 def test_new_with_values_that_no_study_takes_writes_nothing_and_does_not_say_to_mend_a_file(tmp_path: Path) -> None:
-    run = wardround("study", "new", "lung", "--classes", "only", cwd=tmp_path)
-    assert run.returncode == 3
-    assert "Nothing was written: give different values." in run.stderr
-    assert "Mend" not in run.stderr
+    done = typed_in(tmp_path, "study", "new", "lung", "--classes", "only")
+    assert done.returncode == 3
+    assert "Nothing was written: give different values." in done.stderr
+    assert "Mend" not in done.stderr
     assert list(tmp_path.iterdir()) == []
 
 
 def test_new_leaves_a_file_that_exists_alone(study: Path) -> None:
     before = study.read_bytes()
-    run = wardround("study", "new", "lung", "--no-dp", cwd=study.parent)
-    assert run.returncode == 7
-    assert "lung.toml: this file already exists" in run.stderr
+    done = typed_in(study.parent, "study", "new", "lung", "--no-dp")
+    assert done.returncode == 7
+    assert "lung.toml: this file already exists" in done.stderr
     assert study.read_bytes() == before
 
 
 def test_new_writes_a_study_whose_noise_is_shared_out_and_refuses_one_without_noise(tmp_path: Path) -> None:
-    run = wardround("study", "new", "shared", "--distributed", cwd=tmp_path)
-    assert run.returncode == 0
+    done = typed_in(tmp_path, "study", "new", "shared", "--distributed")
+    assert done.returncode == 0
     assert read_study(tmp_path / "shared.toml").privacy.mechanism == "dp-sgd"
     assert 'trust = "distributed"' in (tmp_path / "shared.toml").read_text()
-    run = wardround("study", "new", "other", "--distributed", "--no-dp", cwd=tmp_path)
-    assert run.returncode == 2
-    assert "leave out --no-dp or --distributed" in run.stderr
+    done = typed_in(tmp_path, "study", "new", "other", "--distributed", "--no-dp")
+    assert done.returncode == 2
+    assert "leave out --no-dp or --distributed" in done.stderr
 
 
 def test_new_takes_classes_modalities_and_hospitals_so_that_no_editor_is_needed(tmp_path: Path) -> None:
     options = ["--classes", "normal,finding", "--modalities", "MG,CR", "--hospitals", "2"]
-    run = wardround("study", "new", "lung", *options, cwd=tmp_path)
-    assert run.stdout == "Wrote lung.toml\nRun: wardround study show lung.toml\n"
+    done = typed_in(tmp_path, "study", "new", "lung", *options)
+    assert done.stdout == "Wrote lung.toml\nRun: wardround study show lung.toml\n"
     made = read_study(tmp_path / "lung.toml")
     assert made.groups == ("normal", "finding")
     assert sorted(made.data.modalities) == ["CR", "MG"]
     assert made.aggregation.min_hospitals == 2
-    run = wardround("study", "new", "half", "--classes", "normal,finding", cwd=tmp_path)
-    assert "Set its modalities, then run" in run.stdout
+    done = typed_in(tmp_path, "study", "new", "half", "--classes", "normal,finding")
+    assert "Set its modalities, then run" in done.stdout
 
 
 @pytest.mark.parametrize(
@@ -322,50 +330,50 @@ def test_new_takes_classes_modalities_and_hospitals_so_that_no_editor_is_needed(
     [("--classes", "one", "classes"), ("--modalities", "a b", "modalities"), ("--hospitals", "0", "0")],
 )
 def test_new_refuses_what_is_no_study_and_writes_nothing(tmp_path: Path, option: str, value: str, said: str) -> None:
-    run = wardround("study", "new", "lung", option, value, cwd=tmp_path)
-    assert run.returncode == 3
-    assert said in run.stderr
+    done = typed_in(tmp_path, "study", "new", "lung", option, value)
+    assert done.returncode == 3
+    assert said in done.stderr
     assert list(tmp_path.iterdir()) == []
 
 
 @pytest.mark.parametrize("name", ["Lung", "../lung", "a b", "", "a" * 65, "ü"])
 def test_new_refuses_a_name_that_is_no_folder_name_and_writes_nothing(tmp_path: Path, name: str) -> None:
-    run = wardround("study", "new", name, cwd=tmp_path)
-    assert run.returncode == 3
-    assert "lower-case letters, digits and hyphens" in run.stderr
+    done = typed_in(tmp_path, "study", "new", name)
+    assert done.returncode == 3
+    assert "lower-case letters, digits and hyphens" in done.stderr
     assert list(tmp_path.iterdir()) == []
 
 
 def test_new_where_nothing_can_be_written_says_so(tmp_path: Path) -> None:
-    run = wardround("study", "new", "lung", "--out", tmp_path / "no" / "lung.toml", cwd=tmp_path)
-    assert run.returncode == 7
-    assert "cannot be written: no such file or directory" in run.stderr
+    done = typed_in(tmp_path, "study", "new", "lung", "--out", tmp_path / "no" / "lung.toml")
+    assert done.returncode == 7
+    assert "cannot be written: no such file or directory" in done.stderr
 
 
 def test_check_lists_every_fault_for_people_and_for_programs(study: Path) -> None:
     text = study.read_text(encoding="utf-8").replace("rounds =", "rouns =").replace("epsilon = ", "epsilon = -")
     study.write_text(text, encoding="utf-8")
-    people = wardround("study", "check", study, cwd=study.parent)
+    people = typed_in(study.parent, "study", "check", study)
     assert (people.returncode, people.stdout) == (3, "")
     assert people.stderr.count("  · ") == 2
-    programs = wardround("study", "check", "--json", study, cwd=study.parent)
+    programs = typed_in(study.parent, "study", "check", "--json", study)
     assert programs.returncode == 3
     answer = json.loads(programs.stdout)
     assert (answer["valid"], answer["digest"], len(answer["faults"])) == (False, None, 2)
 
 
 def test_show_gives_the_same_digest_to_people_and_to_programs(study: Path) -> None:
-    people = wardround("study", "show", study, cwd=study.parent).stdout
-    answer = json.loads(wardround("study", "show", "--json", study, cwd=study.parent).stdout)
+    people = typed_in(study.parent, "study", "show", study).stdout
+    answer = json.loads(typed_in(study.parent, "study", "show", "--json", study).stdout)
     assert f"digest {answer['digest']}" in people
     assert all(heading in people for heading in answer["words"])
     assert max(len(line) for line in people.splitlines()) <= 100
 
 
 def test_show_of_a_missing_file_is_no_traceback(tmp_path: Path) -> None:
-    run = wardround("study", "show", "nothing.toml", cwd=tmp_path)
-    assert run.returncode == 3
-    assert run.stderr.startswith("Error: nothing.toml: there is no such file\n")
+    done = typed_in(tmp_path, "study", "show", "nothing.toml")
+    assert done.returncode == 3
+    assert done.stderr.startswith("Error: nothing.toml: there is no such file\n")
 
 
 def test_what_dependencies_would_report_is_off_and_what_a_person_set_stays(monkeypatch: pytest.MonkeyPatch) -> None:

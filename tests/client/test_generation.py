@@ -68,6 +68,11 @@ def test_a_model_that_tells_nothing_of_an_image_has_no_divergence_below_0() -> N
     assert generation.TASK.sums(SECTION, outputs, targets, np.arange(200), None).figures()["divergence"] == 0
 
 
+def test_a_purpose_stands_within_a_sentence() -> None:
+    said = TASK.words(SECTION).purpose
+    assert said == "make new images of 'none', 'mass' like those of its training patients"
+
+
 def test_classes_have_means_of_their_own_and_without_classes_there_is_one() -> None:
     assert float((means_of(SECTION)[0] - means_of(SECTION)[1]).norm()) == pytest.approx(APART * 2**0.5)
     assert means_of(Generation(name="generation", latent=4, beta=1)).tolist() == [[0.0] * 4]
@@ -281,6 +286,28 @@ def test_a_statement_says_that_there_is_no_epsilon_where_any_training_had_none(m
     assert _short(begun) == "without differential privacy: an image may be close to a patient's"
 
 
+def test_noise_that_came_from_a_seed_is_no_epsilon_of_what_is_drawn(made: Model, tmp_path: Path) -> None:
+    simulated = dataclasses.replace(made, card=made.card.model_copy(update={"engine": "in-process"}))
+    said = write(simulated, Wanted(1, 1), tmp_path / "made")
+    assert (said["epsilon"], said["delta"]) == (None, None)
+    assert (tmp_path / "made").stat().st_mode & 0o777 == 0o700
+    assert cost_of(simulated.card)[0].startswith("The model was trained in a simulation, whose noise comes from a seed")
+    assert _short(simulated.card).endswith("protects nobody: an image may be close to a patient's")
+    trained = {"name": "first", "study": "0" * 64, "hospitals": (), "epsilon": 3.0, "delta": 1e-6}
+    start = Start.model_validate({"name": "first", "model": "1" * 64, "weights": "2" * 64, "trained": (trained,)})
+    begun = made.card.model_copy(update={"start": start})
+    assert statement(dataclasses.replace(made, card=begun), Wanted(1, 1), {})["epsilon"] is None
+    assert cost_of(begun)[0].startswith("The model that its training started from was trained in a simulation")
+
+
+def test_two_classes_of_one_number_are_two_images_to_an_archive(made: Model, tmp_path: Path) -> None:
+    for word in ("none", "mass"):
+        write(made, Wanted(1, 1, (word,), dicom=True), tmp_path / word)
+    found = [pydicom.dcmread(tmp_path / word / HOSPITAL / "000001.dcm") for word in ("none", "mass")]
+    assert found[0].PixelData != found[1].PixelData
+    assert found[0].SOPInstanceUID != found[1].SOPInstanceUID
+
+
 def test_each_file_says_what_its_model_cost_the_patients_since_it_may_come_without_the_statement(
     made: Model, tmp_path: Path
 ) -> None:
@@ -304,7 +331,7 @@ def test_what_may_be_close_to_a_patient_is_for_its_owner_only(made: Model, tmp_p
 
 
 def test_the_cost_of_both_trainings_is_stated_where_a_model_started_from_another(made: Model) -> None:
-    trained = {"name": "first", "study": "0" * 64, "hospitals": (), "epsilon": 3.0, "delta": 1e-6}
+    trained = {"name": "first", "study": "0" * 64, "hospitals": ("A",), "epsilon": 3.0, "delta": 1e-6}
     start = Start.model_validate({"name": "first", "model": "1" * 64, "weights": "2" * 64, "trained": (trained,)})
     begun = made.card.model_copy(update={"start": start})
     said = statement(dataclasses.replace(made, card=begun), Wanted(1, 1), {})

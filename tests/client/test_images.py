@@ -217,11 +217,19 @@ def test_frames_become_depth_and_may_each_have_their_own_rescale(tmp_path: Path)
     assert image.spacing_mm == (3.0, 0.5, 0.25)
 
 
+DETECTOR = {"PixelSpacing": [0.2, 0.2], "ImagerPixelSpacing": [0.2, 0.2]}
+CALIBRATED = {"PixelSpacingCalibrationType": "FIDUCIAL"}
+
+
 @pytest.mark.parametrize(
     ("attributes", "spacing"),
     [
         ({"PixelSpacing": [0.5, 0.25]}, (0.5, 0.25)),
         ({"ImagerPixelSpacing": [0.2, 0.2], "EstimatedRadiographicMagnificationFactor": 2}, (0.1, 0.1)),
+        ({**DETECTOR, "EstimatedRadiographicMagnificationFactor": 2}, (0.1, 0.1)),  # said twice, and not corrected
+        ({**DETECTOR, "EstimatedRadiographicMagnificationFactor": 2, **CALIBRATED}, (0.2, 0.2)),
+        ({**DETECTOR, "PixelSpacing": [0.15, 0.15], "EstimatedRadiographicMagnificationFactor": 2}, (0.15, 0.15)),
+        (DETECTOR, (0.2, 0.2)),
         ({"PixelSpacing": [0, 0]}, None),
         ({}, None),
     ],

@@ -51,7 +51,7 @@ def text_of(tables: dict[str, dict[str, Any]]) -> str:
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     made = tmp_path_factory.mktemp("released")
-    return model_folder(made, study(), name="first", privacy=CLAIM)
+    return model_folder(made, study(), name="first", privacy=CLAIM, engine=DEPLOYED, trainers=("a", "b"))
 
 
 def test_the_command_prints_what_the_study_must_say(folder: Path) -> None:
@@ -171,7 +171,7 @@ def test_what_is_no_released_model_is_said_with_what_to_do(folder: Path, tmp_pat
 
 
 def test_a_chain_names_each_study_once_and_its_cost_whole() -> None:
-    one = {"study": "0" * 64, "name": "first", "epsilon": 2.0, "delta": 1e-5}
+    one = {"study": "0" * 64, "name": "first", "hospitals": ["a"], "epsilon": 2.0, "delta": 1e-5}
     start = {"name": "x", "model": "1" * 64, "weights": "2" * 64}
     with pytest.raises(ValueError, match="more than once"):
         Start.model_validate(start | {"trained": [one, one]})
@@ -179,3 +179,13 @@ def test_a_chain_names_each_study_once_and_its_cost_whole() -> None:
         Start.model_validate(start | {"trained": [{"study": "0" * 64, "name": "first", "epsilon": 2.0}]})
     unbound = {"study": "3" * 64, "name": "before"}
     assert Start.model_validate(start | {"trained": [one, unbound]}).cost is None
+    assert Start.model_validate(start | {"trained": [one]}).cost == (2.0, 1e-5)
+
+
+def test_no_epsilon_bounds_a_training_that_was_simulated(tmp_path: Path) -> None:
+    """Its noise came from the seed, which its study states: whoever has both can take the noise away."""
+    released = read_released(model_folder(tmp_path, study(), name="first", privacy=CLAIM, engine="in-process"))
+    assert released.start.cost is None
+    said = " ".join(sentence for passage in describe(started(released)) for sentence in passage.sentences)
+    assert "in a simulation, whose noise comes from a seed and protects nobody (first): it may remember" in said
+    assert "at most epsilon 3" not in said

@@ -204,7 +204,7 @@ def test_a_study_that_cannot_be_read_is_one_of_our_errors(tmp_path: Path) -> Non
 
 
 def test_a_plan_says_what_the_model_that_it_starts_from_cost_and_what_both_come_to() -> None:
-    trained = {"study": "0" * 64, "name": "first", "epsilon": 3.0, "delta": 1e-5}
+    trained = {"study": "0" * 64, "name": "first", "hospitals": ["a"], "epsilon": 3.0, "delta": 1e-5}
     start = {"name": "first", "model": "1" * 64, "weights": "2" * 64, "trained": [trained]}
     of = study(privacy=DP, model={"start": start})
     made = plan_study(of, [40, 30], 100, 0, 1)

@@ -17,6 +17,8 @@ from wardround_client.training.threads import use_threads
 from wardround_common.errors import ModelError, StudyError
 from wardround_common.randomness import insecure_stream
 from wardround_common.results.model_folder import Card
+from wardround_common.results.record import DEPLOYED
+from wardround_common.study.start import SIMULATED, WITHOUT_PRIVACY
 from wardround_common.tasks.generation import Generation
 from wardround_common.tasks.registry import task_of
 
@@ -91,28 +93,37 @@ def _kinds(section: Generation, words: Sequence[str]) -> list[int]:
     return [section.classes.index(word) for word in words] or list(range(max(1, len(section.classes))))
 
 
+def unbounded(card: Card) -> str:
+    """Say how a model was trained where nothing bounds what it tells of its patients; empty where epsilon does."""
+    if card.privacy is None:
+        return WITHOUT_PRIVACY
+    if card.engine != DEPLOYED:
+        return SIMULATED
+    return next((one.unbounded for one in card.start.trained if one.unbounded), "") if card.start else ""
+
+
 def spent_of(card: Card) -> tuple[float, float] | None:
     """Return the most that a model cost a patient who was in all of its training, (epsilon, delta).
 
-    None where any of it was without differential privacy. Costs add up (basic composition).
+    None where any of it was without differential privacy, or was simulated: whoever has the seed can take such noise
+    away. Costs add up (basic composition).
     """
-    if card.privacy is None:
+    if card.privacy is None or unbounded(card):
         return None
-    epsilon, delta = card.privacy.epsilon, card.privacy.delta
-    if card.start is None:
-        return epsilon, delta
-    return None if card.start.cost is None else (epsilon + card.start.cost[0], delta + card.start.cost[1])
+    before = card.start.cost if card.start else None
+    return card.privacy.epsilon + (before[0] if before else 0), card.privacy.delta + (before[1] if before else 0)
 
 
 def cost_of(card: Card) -> tuple[str, ...]:
     """Say in sentences what drawing from a model costs the patients of its training, and against whom that holds."""
     said: list[str] = []
     start = card.start
-    if card.privacy is None or spent_of(card) is None:
-        what = "The model that its training started from" if card.privacy is not None else "The model"
+    if card.privacy is None or unbounded(card):
+        own = card.privacy is None or card.engine != DEPLOYED
         said.append(
-            f"{what} was trained without differential privacy: there is no epsilon. It may remember patients, and an "
-            "image that is drawn from it may be close to one of them. Treat these images as patients' images."
+            f"The model{'' if own else ' that its training started from'} was trained {unbounded(card)}: there is no "
+            "epsilon. It may remember patients, and an image that is drawn from it may be close to one of them. Treat "
+            "these images as patients' images."
         )
     else:
         said.append(

@@ -29,7 +29,7 @@ from pydicom import Dataset
 from pydicom.dataset import FileMetaDataset
 from pydicom.uid import UID, ExplicitVRLittleEndian, SecondaryCaptureImageStorage, generate_uid
 
-from wardround_client.generation.drawing import Made, cost_of, drawn, spent_of
+from wardround_client.generation.drawing import Made, cost_of, drawn, spent_of, unbounded
 from wardround_client.images.sop_class import OURS
 from wardround_client.prediction.model import Model
 from wardround_common.errors import StorageError
@@ -178,7 +178,7 @@ def dicom_of(levels: Shades, one: Made, patient: str, model: Model, seed: int) -
     made, meta = Dataset(), FileMetaDataset()
 
     def uid(what: str) -> UID:
-        return generate_uid(entropy_srcs=[card.files[MODEL], str(seed), str(one.number), what])
+        return generate_uid(entropy_srcs=[card.files[MODEL], str(seed), str(one.number), one.word, what])
 
     meta.TransferSyntaxUID = ExplicitVRLittleEndian
     meta.MediaStorageSOPClassUID = made.SOPClassUID = SecondaryCaptureImageStorage
@@ -239,9 +239,8 @@ def overview(shown: Sequence[tuple[Shades, Made]], card: Card, count: int) -> Pi
 def _short(card: Card) -> str:
     spent = spent_of(card)
     if spent is None:
-        return "without differential privacy: an image may be close to a patient's"
-    simulated = "" if card.engine == "deployment" else " of a simulation, whose noise protects nobody"
-    return f"epsilon {spent[0]:.3g}, delta {spent[1]:g}{simulated}"
+        return f"{unbounded(card)}: an image may be close to a patient's"
+    return f"epsilon {spent[0]:.3g}, delta {spent[1]:g}"
 
 
 def _said(card: Card) -> str:

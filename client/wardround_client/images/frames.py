@@ -15,6 +15,7 @@ PER_FRAME, _SHARED = tag("PerFrameFunctionalGroupsSequence"), tag("SharedFunctio
 _MEASURES, _PLANE, _POSITION = tag("PixelMeasuresSequence"), tag("PlanePositionSequence"), tag("ImagePositionPatient")
 _SPACING, _DETECTOR, _SCANNED = tag("PixelSpacing"), tag("ImagerPixelSpacing"), tag("NominalScannedPixelSpacing")
 _MAGNIFICATION = tag("EstimatedRadiographicMagnificationFactor")
+_CALIBRATION = tag("PixelSpacingCalibrationType")
 _BETWEEN = (tag("SpacingBetweenSlices"), tag("SliceThickness"))
 
 
@@ -34,16 +35,18 @@ def varies(dataset: Dataset, sequence: BaseTag) -> bool:
 def spacing_of(dataset: Dataset, *, where: str) -> tuple[float, ...] | None:
     """Measure the distance between pixels in mm: (row, column), or (slice, row, column) for several frames.
 
-    In a projection the spacing is that of the detector, divided by the magnification where the file states one. The
-    slice distance is that between frame positions; SpacingBetweenSlices and then SliceThickness stand in for it.
-    A distance of zero states none.
+    In a projection the spacing is that of the detector, divided by the magnification where the file states one. A
+    PixelSpacing that is the detector's says by that that it was not corrected (PS3.3 10.7.1.1), unless it states a
+    calibration. The slice distance is that between frame positions; SpacingBetweenSlices and then SliceThickness stand
+    in for it. A distance of zero states none.
 
     Raises:
         ImageRefused: ``pixel-distances``: one is negative, or nothing is measured at it.
     """
     measures = group(dataset, _MEASURES, 0)
     plane = _distances(measures, _SPACING, where=where)
-    if plane is None and (detector := _distances(dataset, _DETECTOR, where=where)) is not None:
+    detector = _distances(dataset, _DETECTOR, where=where)
+    if detector is not None and (plane is None or (_CALIBRATION not in dataset and np.allclose(plane, detector))):
         magnification = _numbers(dataset, _MAGNIFICATION, 1) or (1.0,)
         plane = tuple(value / magnification[0] for value in detector)
         check_distances(plane, where=where)

@@ -13,6 +13,9 @@ from pydantic import AfterValidator, Field, field_validator, model_validator
 from wardround_common.section import Fraction, NotNegative, Section, each_once
 from wardround_common.study.roster import HospitalName
 
+WITHOUT_PRIVACY = "without differential privacy"
+SIMULATED = "in a simulation, whose noise comes from a seed and protects nobody"
+"""How a model was trained where nothing bounds what it tells of its patients."""
 Digest = Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")]
 
 
@@ -37,8 +40,13 @@ class Trained(Section):
     hospitals: Annotated[tuple[HospitalName, ...], Field(max_length=1000, strict=False)] = ()
     """Whose ledgers hold what it cost; none of a simulation."""
     epsilon: NotNegative | None = None
-    """The most that one patient spent in it; None without differential privacy."""
+    """The most that one patient spent in it, of a simulation if its noise were secret; None without privacy."""
     delta: Fraction | None = None
+
+    @property
+    def unbounded(self) -> str:
+        """Why nothing bounds what its patients lose, as the end of a sentence; empty where epsilon does."""
+        return WITHOUT_PRIVACY if self.epsilon is None else "" if self.hospitals else SIMULATED
 
     @field_validator("hospitals")
     @classmethod
@@ -74,9 +82,9 @@ class Start(Section):
     def cost(self) -> tuple[float, float] | None:
         """The most epsilon that one patient of its training spent, and delta: those of its studies, added up.
 
-        None where one of them had no differential privacy, so that nothing bounds it.
+        None where one of them had no differential privacy or was simulated, so that nothing bounds it.
         """
         spent = [(one.epsilon, one.delta) for one in self.trained if one.epsilon is not None and one.delta is not None]
-        if len(spent) < len(self.trained):
+        if any(one.unbounded for one in self.trained):
             return None
         return math.fsum(epsilon for epsilon, _ in spent), math.fsum(delta for _, delta in spent)

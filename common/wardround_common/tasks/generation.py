@@ -76,9 +76,9 @@ def _groups(section: Generation) -> tuple[str, ...]:
 
 
 def _purpose(section: Generation) -> str:
-    of = f", for each of {', '.join(map(repr, section.classes))}," if section.classes else ""
+    of = f" of {', '.join(map(repr, section.classes))}" if section.classes else ""
     drawn = " with a diffusion model beside the auto-encoder" if section.sampler == "diffusion" else ""
-    return f"make new images like those of its training patients{of}{drawn}"
+    return f"make new images{of} like those of its training patients{drawn}"
 
 
 TASK = Task[Generation, ReconstructionSums](

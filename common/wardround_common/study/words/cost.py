@@ -76,10 +76,10 @@ def cost_of_start(study: Study) -> Iterator[str]:
     if start is None:
         return
     if start.cost is None:
-        without = listed([one.name for one in start.trained if one.epsilon is None])
+        why = listed([f"{one.unbounded} ({one.name})" for one in start.trained if one.unbounded])
         yield (
-            f"The model that it starts from was trained without differential privacy ({without}): it may remember "
-            "patients of that training, and no epsilon of this study covers them."
+            f"The model that it starts from was trained {why}: it may remember patients of that training, and no "
+            "epsilon of this study covers them."
         )
     else:
         epsilon, delta = start.cost

@@ -21,7 +21,7 @@ from wardround_common.keys.certificates import (
     check_authority,
     check_server,
     client_context,
-    expiry_warning,
+    validity_warning,
     hosts_of,
     issue_server,
     make_authority,
@@ -108,9 +108,11 @@ def test_a_certificate_of_tomorrow_is_refused_and_the_clock_is_explained(tmp_pat
     said = why(new, AUTHORITY, "fl.example.org", tmp_path)
     assert "is not valid yet, by this machine's clock" in said.what
     assert "time server" in said.do
+    assert "the coordinator's was fast when the certificate was made. The coordinator runs: wardround" in said.do
     with pytest.raises(MessageError, match=r"is not valid before .* and this machine's clock says") as caught:
         check_server(new.certificate, AUTHORITY.certificate, "fl.example.org", NOW)
     assert "a clock that is slow explains this" in caught.value.do
+    assert "renew DIR; hospitals need nothing new" in caught.value.do
 
 
 def test_a_hospital_whose_clock_is_some_minutes_slow_still_takes_a_new_certificate() -> None:
@@ -196,8 +198,13 @@ def test_two_certificates_are_not_one() -> None:
 def test_a_servers_certificate_ends_with_its_authority() -> None:
     late = AUTHORITY.certificate.not_valid_after_utc - timedelta(days=3)
     assert issue_server(AUTHORITY, ["a"], late).certificate.not_valid_after_utc == late + timedelta(days=3)
-    with pytest.raises(MessageError, match="the coordinator's authority expired on"):
+    with pytest.raises(MessageError, match="the coordinator's authority expired on") as caught:
         issue_server(AUTHORITY, ["a"], late + timedelta(days=4))
+    assert "renew DIR --new-authority" in caught.value.do
+    early = AUTHORITY.certificate.not_valid_before_utc - timedelta(hours=1)
+    with pytest.raises(MessageError, match="the coordinator's authority is not valid before") as caught:
+        issue_server(AUTHORITY, ["a"], early)
+    assert "renew DIR --new-authority" in caught.value.do
 
 
 @pytest.mark.parametrize(
@@ -211,7 +218,7 @@ def test_a_servers_certificate_ends_with_its_authority() -> None:
     ],
 )
 def test_the_end_is_said_a_month_ahead(before: timedelta, said: str | None) -> None:
-    warning = expiry_warning(SERVER.certificate, SERVER.certificate.not_valid_after_utc - before)
+    warning = validity_warning(SERVER.certificate, SERVER.certificate.not_valid_after_utc - before)
     assert (warning is None) if said is None else (warning is not None and said in warning)
 
 

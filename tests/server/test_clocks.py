@@ -36,11 +36,12 @@ def test_one_clock_that_differs_is_nobodys_in_particular() -> None:
     assert clock_warning({}) is None
 
 
-def test_status_warns_of_a_certificate_that_ends_while_the_service_runs(tmp_path: Path) -> None:
+def test_status_warns_of_a_certificate_that_ends_while_the_service_runs_or_is_not_valid_yet(tmp_path: Path) -> None:
     folder, said = CoordinatorFolder(tmp_path / "C"), list[str]()
     begin(folder, ["127.0.0.1"], 9093, NOW - timedelta(days=400))
     service = Service(folder, lambda text, **_: said.append(text))
-    for age_days, words in ((400, "The certificate expired on"), (397 - WARN_DAYS + 2, "The certificate expires on")):
+    warned = {400: "certificate expired on", 397 - WARN_DAYS + 2: "certificate expires on", -3: "is not valid before"}
+    for age_days, words in warned.items():
         renew(folder, [], None, NOW - timedelta(days=age_days))
         service._certificate = folder.server_certificate.read_bytes()
         said.clear()

@@ -229,18 +229,24 @@ def check_valid(certificate: x509.Certificate, now: datetime, what: str) -> None
     begin, end = certificate.not_valid_before_utc, certificate.not_valid_after_utc
     if now < begin:
         raise MessageError(
-            f"{what} is not valid before {_minute(begin)}, and this machine's clock says {_minute(now)}", do=_CLOCK
+            f"{what} is not valid before {_minute(begin)}, and this machine's clock says {_minute(now)}",
+            do=f"{_CLOCK} {_MADE_EARLY} {_renewing(certificate)}",
         )
     if now > end:
         raise MessageError(
             f"{what} expired on {_minute(end)}, and this machine's clock says {_minute(now)}",
-            do=f"If the clock is right: {_RENEW}",
+            do=f"If the clock is right: {_renewing(certificate)}",
         )
 
 
-def expiry_warning(certificate: x509.Certificate, now: datetime) -> str | None:
-    """Say that a certificate ends within a month or has ended, and what to do; None while there is time."""
-    end = certificate.not_valid_after_utc
+def validity_warning(certificate: x509.Certificate, now: datetime) -> str | None:
+    """Say that a certificate is not valid yet, ends within a month or has ended, and what to do; None else."""
+    begin, end = certificate.not_valid_before_utc, certificate.not_valid_after_utc
+    if now < begin:
+        return (
+            f"The certificate is not valid before {_minute(begin)}, and this machine's clock says {_minute(now)}: "
+            f"hospitals refuse the connection. {_MADE_EARLY} {_RENEW}"
+        )
     if now > end:
         return f"The certificate expired on {_minute(end)}: hospitals refuse the connection. {_RENEW}"
     if end - now > timedelta(days=WARN_DAYS):
@@ -284,7 +290,7 @@ def refused(error: BaseException, host: str, now: datetime) -> MessageError | No
         return MessageError(
             f"the coordinator's certificate is not valid yet, by this machine's clock ({_minute(now)})",
             where=host,
-            do=_CLOCK,
+            do=f"{_CLOCK} {_MADE_EARLY} {_RENEW}",
         )
     if cause.verify_code in _WRONG_NAME:
         return _wrong_host(host, ())
@@ -300,7 +306,16 @@ _FOREIGN_DO = (
     "If the coordinator was set up again, ask it for a new invitation; otherwise somebody stands between."
 )
 _CLOCK = "Set the machine's clock by a time server (timedatectl set-ntp true); a clock that is slow explains this."
+_MADE_EARLY = "If the clock is right, the coordinator's was fast when the certificate was made."
 _RENEW = "The coordinator runs: wardround coordinator renew DIR; hospitals need nothing new."
+_RENEW_AUTHORITY = (
+    "The coordinator runs: wardround coordinator renew DIR --new-authority, and sends each hospital its new invitation."
+)
+
+
+def _renewing(certificate: x509.Certificate) -> str:
+    """Say what replaces a server's certificate, or an authority's, which signed its own."""
+    return _RENEW_AUTHORITY if certificate.issuer == certificate.subject else _RENEW
 
 
 def _wrong_host(host: str, hosts: Sequence[str]) -> MessageError:

@@ -221,12 +221,12 @@ def roster(
 
 
 def _show(place: CoordinatorFolder, as_json: bool, what: str, invitations: Sequence[tuple[str, str]] = ()) -> None:
-    from wardround_common.keys.certificates import expiry_warning
+    from wardround_common.keys.certificates import validity_warning
     from wardround_common.keys.identity import fingerprint
 
     settings, server, authority = place.settings, place.certificate(), place.authority_certificate()
     mark = fingerprint(place.identity().public)
-    warning = expiry_warning(server, utc_now())
+    warning = validity_warning(server, utc_now())
     if as_json:
         echo_json(
             {

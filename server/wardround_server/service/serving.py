@@ -18,7 +18,7 @@ from wardround_common.audit.recorder import SHORT
 from wardround_common.audit.witness import IMAGES_AWAY, PAUSED, STANDING_HEADER, Witness
 from wardround_common.control.health import DISK, Health, full_disk
 from wardround_common.errors import MessageError, StorageError, WardroundError
-from wardround_common.keys.certificates import expiry_warning
+from wardround_common.keys.certificates import validity_warning
 from wardround_common.messages.run_header import APPROVED_HEADER, read_approved, write_runs
 from wardround_common.record_form import state_form
 from wardround_common.shell.service_log import Say
@@ -103,7 +103,7 @@ class Service:
             self._folder.forget_unsent()
             figures = self._open_metrics(metrics)
             self._say(f"serving hospitals at {settings.address}; {len(self._keys)} enrolled", event="serving")
-            self._warn("certificate", expiry_warning(certificate, datetime.now(UTC)))
+            self._warn("certificate", validity_warning(certificate, datetime.now(UTC)))
             self._take_up()
             while not stop.wait(LOOK_S):
                 self._look(self._follow)
@@ -146,7 +146,7 @@ class Service:
     def _renew(self) -> None:
         """Use the server's certificate that is there now."""
         port = self._link.port
-        self._warn("certificate", expiry_warning(self._folder.certificate(), datetime.now(UTC)))
+        self._warn("certificate", validity_warning(self._folder.certificate(), datetime.now(UTC)))
         content = self._folder.server_certificate.read_bytes()
         if port and content != self._certificate:
             port.renew(self._folder.server_certificate, self._folder.server_key)

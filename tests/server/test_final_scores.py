@@ -14,8 +14,8 @@ from examples import dataset
 from wardround_client import networks
 from wardround_client.hospital.answering import build, join
 from wardround_client.training.evaluation import sums_of
-from wardround_common.errors import MessageError
-from wardround_common.messages.rounds import EvaluateRequest
+from wardround_common.errors import FullDiskError, MessageError
+from wardround_common.messages.rounds import EvaluateRequest, Failure, Parts
 from wardround_common.metrics import ScoreSums
 from wardround_common.randomness import insecure_stream
 from wardround_common.results import ALL, FEDERATED, Results, evaluate
@@ -127,9 +127,49 @@ def test_a_model_that_too_few_could_judge_is_there_and_called_unjudged(
     runs.wait()
     (standing,) = runs.standings()
     assert standing.stage == "incomplete"
-    assert standing.said.startswith("the model was not judged on test patients; missing: a (away)")
+    why = "too few hospitals for a round: 1 of 3; away: b, c"
+    assert standing.said == f"the model was not judged on test patients: {why}"
     assert results(tmp_path).evaluation == {}
     assert (tmp_path / "runs/test/model.safetensors").exists()
+
+
+def test_a_model_that_stays_unjudged_is_not_said_to_miss_hospitals_that_are_there(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(muster, "LOOK_S", 0.01)
+    wards = Wards(tmp_path / "wards")
+    runs = begin(tmp_path, wards)
+    wards.fail = lambda name, kind: name == "c" and kind == "prepare" and runs.standings()[0].stage == "testing"
+    runs.begin(rostered(min_hospitals=3))
+    runs.wait()
+    (standing,) = runs.standings()
+    assert standing.stage == "incomplete"
+    assert "2 hospitals are ready for the study where the study needs 3; missing: c (crashed)" in standing.said
+    assert "away" not in standing.said
+
+
+def test_a_model_is_judged_when_a_disk_that_was_full_has_room(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(muster, "LOOK_S", 0.01)
+    wards = Wards(tmp_path / "wards")
+    runs = begin(tmp_path, wards)
+
+    def full(name: str, kind: str, question: Parts) -> Parts | Failure:
+        if name == "c" and kind == "prepare" and runs.standings()[0].stage == "testing":
+            return Failure(FullDiskError.kind)
+        return answer(name, kind, question)
+
+    answer = wards._answer
+    monkeypatch.setattr(wards, "_answer", full)
+    runs.begin(rostered(min_hospitals=3))
+    runs.wait()
+    (standing,) = runs.standings()
+    assert standing.stage == "failed"
+    assert "the disk is full at c" in standing.said
+    monkeypatch.setattr(wards, "_answer", answer)
+    runs.resume("test")
+    runs.wait()
+    assert runs.standings()[0].stage == "done"
+    assert results(tmp_path).evaluation[FEDERATED][ALL]
 
 
 def test_test_patients_judge_no_model_but_the_last_and_validation_patients_never_that_late() -> None:

@@ -21,7 +21,15 @@ from pathlib import Path
 
 from pydantic import ValidationError
 
-from wardround_common.errors import PausedError, PluginError, RoundError, StorageError, StudyError, WardroundError
+from wardround_common.errors import (
+    PausedError,
+    PluginError,
+    RoundError,
+    RoundStorageError,
+    StorageError,
+    StudyError,
+    WardroundError,
+)
 from wardround_common.results import ALL, DEPLOYED, EXTERNAL, FEDERATED, TRAINED, HospitalRecord, Results, evaluate
 from wardround_common.results.evaluation import recalibrated
 from wardround_common.results.map_sums import figures_of_maps
@@ -55,7 +63,6 @@ from wardround_server.rounds.course import (
     run_study,
 )
 from wardround_server.rounds.exchange import Exchange
-from wardround_server.rounds.heard import absence
 from wardround_server.rounds.keeping import over
 from wardround_server.rounds.model_file import write_model
 from wardround_server.rounds.muster import muster
@@ -335,7 +342,7 @@ class Runs:
             self._whole(run)
         except WardroundError as error:
             command = f"wardround coordinator resume {self._folder.parent} {run.standing.name}"
-            hint = resuming(error, command, run.standing.round)
+            hint = resuming(error, command, run.standing.round % run.standing.rounds)  # 0 after the last one
             self._ended(
                 run, "stopped" if run.stop.is_set() else "failed", "\n  → ".join(filter(None, (str(error), hint)))
             )
@@ -400,14 +407,19 @@ class Runs:
         return (NOT_USUAL,)
 
     def _judge(self, run: Run, approved: Approved, final: State, consortium: Consortium | None) -> Judged:
-        """Let the test patients judge the model; with too few hospitals it stays unjudged, and the report says so."""
+        """Let the test patients judge the model; with too few hospitals it stays unjudged, and the report says so.
+
+        Raises:
+            RoundStorageError: they are too few since disks are full: nobody was asked, and a resumed run asks them.
+        """
         try:
             self._muster(run, approved, "testing", final)
             return judge_study(run.study, approved, final, consortium, approved.names, approved.why_away)
+        except RoundStorageError:
+            raise
         except RoundError as error:
             log.warning("%s: the model was not judged on test patients: %s", run.standing.name, error)
-            nobody = tuple(absence(name, approved.why_away(name)) for name in sorted(approved.names))
-            return Judged(task_of(run.study.task).empty(run.study.task), nobody)
+            return Judged(task_of(run.study.task).empty(run.study.task), (), error.what)
 
     def _muster(self, run: Run, approved: Approved, stage: Stage, after: State | None) -> None:
         """Wait for the hospitals that are away; those that were missing in the last round too are not waited for.

@@ -16,7 +16,7 @@ from torch import nn
 
 from examples import study
 from wardround_client.tasks import segmentation
-from wardround_client.tasks.outline_choice import chosen, strata, voxels_of
+from wardround_client.tasks.outline_choice import chosen, strata
 from wardround_client.tasks.outline_loss import outline_loss
 from wardround_client.tasks.outline_measures import Places, Volume, measure, volumes_by_patient
 from wardround_client.tasks.windows import outline
@@ -306,7 +306,6 @@ def test_records_are_dealt_by_how_much_of_a_structure_they_have() -> None:
     targets = np.zeros((5, 4, 4), np.uint8)
     for row, count in enumerate([0, 1, 2, 9, 0]):
         targets[row].flat[:count] = 2
-    assert voxels_of(targets).tolist() == [0, 1, 2, 9, 0]
     assert segmentation.strata(SECTION, targets).tolist() == [0, 1, 1, 2, 0]
     assert strata(np.zeros(3, np.int64)).tolist() == [0, 0, 0]
     assert segmentation.members(SECTION, targets).tolist() == [[False, bool(c)] for c in (0, 1, 2, 9, 0)]

@@ -23,7 +23,7 @@ from wardround_common.metrics.outlines import (
     outline_length,
 )
 from wardround_common.results import evaluate
-from wardround_common.tasks.segmentation import Segmentation
+from wardround_common.tasks.segmentation import METRICS, Segmentation
 
 NAN = math.nan
 
@@ -127,7 +127,8 @@ def test_who_has_nothing_to_outline_enters_no_mean_and_is_counted_as_right_or_as
 def test_a_patient_without_spacing_has_a_dice_and_is_counted_as_not_measured() -> None:
     found = sums(Outlines.together([patient(10, 10, 5, voxel_ml=NAN), patient(10, 10, 10, distance=1.0)], 1))
     assert found.mean_dice() == 0.75
-    assert (found.mean_hausdorff(), found.volume_error(), found.unmeasured(0)) == (1.0, 0.0, 1)
+    assert (found.mean_hausdorff(), found.volume_error(), found.unmeasured()) == (1.0, 0.0, 0.5)
+    assert [one.value(found, None) for one in METRICS if one.name == "unmeasured"] == [0.5]
 
 
 def test_structures_that_nobody_has_do_not_enter_the_mean_over_structures() -> None:

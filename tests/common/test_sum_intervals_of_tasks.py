@@ -167,6 +167,7 @@ def test_an_outlines_figures_have_the_intervals_over_patients_and_those_of_lesio
     assert {name for name, one in found.items() if one.reason == BY_PATIENT} == {
         *MEASURED,
         "missed",
+        "unmeasured",
         "false_alarms",
     }
     lesions = {"lesion_sensitivity", "false_lesions"}
@@ -200,4 +201,4 @@ def test_so_few_images_that_an_interval_would_tell_their_scores_have_none_but_of
 
 def test_so_few_patients_that_an_interval_would_tell_their_outlines_have_none_but_of_fractions() -> None:
     found, _ = both(Segmentation(name="segmentation", classes=("a",)), outlined(1)[:4], 0)
-    assert {name for name, one in found.items() if one.low is not None} <= {"missed", "false_alarms"}
+    assert {name for name, one in found.items() if one.low is not None} <= {"missed", "unmeasured", "false_alarms"}

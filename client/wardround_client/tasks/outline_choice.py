@@ -22,12 +22,6 @@ def strata(voxels: Codes) -> Codes:
     return there.astype(np.int64) * np.where(voxels > median, LARGE, SMALL)
 
 
-def voxels_of(masks: NDArray[np.uint8]) -> Codes:
-    """Count the voxels of any structure in each mask (records, *space): int64 (records,)."""
-    counts: Codes = np.count_nonzero(masks.reshape(len(masks), -1), axis=1).astype(np.int64)
-    return counts
-
-
 def chosen(voxels: Codes, patients: Codes, empties: float = 1.0, least: int = 4) -> NDArray[np.bool_]:
     """Choose slices to train on: all with a structure, and a few of each patient's without, evenly over their order.
 

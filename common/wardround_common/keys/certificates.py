@@ -195,20 +195,6 @@ def check_authority(certificate: x509.Certificate) -> None:
         raise MessageError("this authority's certificate is not signed by its own key")
 
 
-def check_server(certificate: x509.Certificate, authority: x509.Certificate, host: str, now: datetime) -> None:
-    """Check a server's certificate as a hospital's connection will: issuer, time, name.
-
-    Raises:
-        MessageError: another authority signed it, it is not valid now, or it is for other names.
-    """
-    if not _signed_by(certificate, authority):
-        raise MessageError(_FOREIGN, do=_FOREIGN_DO)
-    check_valid(certificate, now, "the server's certificate")
-    check_valid(authority, now, "the coordinator's authority")
-    if check_host(host) not in hosts_of(certificate):
-        raise _wrong_host(host, hosts_of(certificate))
-
-
 def _signed_by(certificate: x509.Certificate, authority: x509.Certificate) -> bool:
     try:
         key = authority.public_key()
@@ -293,7 +279,11 @@ def refused(error: BaseException, host: str, now: datetime) -> MessageError | No
             do=f"{_CLOCK} {_MADE_EARLY} {_RENEW}",
         )
     if cause.verify_code in _WRONG_NAME:
-        return _wrong_host(host, ())
+        return MessageError(
+            f"the certificate is not for {host}",
+            where=host,
+            do=f"The coordinator adds the name: wardround coordinator renew DIR --host {host}",
+        )
     return MessageError(_FOREIGN, where=host, do=_FOREIGN_DO)
 
 
@@ -316,15 +306,6 @@ _RENEW_AUTHORITY = (
 def _renewing(certificate: x509.Certificate) -> str:
     """Say what replaces a server's certificate, or an authority's, which signed its own."""
     return _RENEW_AUTHORITY if certificate.issuer == certificate.subject else _RENEW
-
-
-def _wrong_host(host: str, hosts: Sequence[str]) -> MessageError:
-    others = f"; it is for {', '.join(hosts)}" if hosts else ""
-    return MessageError(
-        f"the certificate is not for {host}{others}",
-        where=host,
-        do=f"The coordinator adds the name: wardround coordinator renew DIR --host {host}",
-    )
 
 
 def _minute(moment: datetime) -> str:

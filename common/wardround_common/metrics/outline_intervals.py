@@ -57,6 +57,8 @@ def _of_one(sums: OutlineSums, row: int) -> dict[str, Limits | None]:
     missed, alarms = (sums.count(one, row) for one in (Outcome.MISSED, Outcome.FALSE_ALARM))
     free = alarms + sums.count(Outcome.RIGHTLY_EMPTY, row)
     found["missed"] = of_fraction(missed, int(sums.dice_bins[row].sum()))
+    without, measured = sums.outcomes[row, Outcome.FOUND].tolist()
+    found["unmeasured"] = of_fraction(without, without + measured) if without + measured else None
     found["false_alarms"] = of_fraction(alarms, free) if free else None
     return found
 

@@ -398,9 +398,14 @@ class OutlineSums:
             for row in range(self.structures)
         )
 
-    def unmeasured(self, structure: int) -> int:
-        """Return in how many patients with both outlines no distance could be measured: the spacing is not known."""
-        return int(self.outcomes[structure, Outcome.FOUND, 0])
+    def unmeasured(self, structure: int | None = None) -> float | None:
+        """Return in which fraction of the patients in whom it was outlined no distance could be measured."""
+
+        def fraction(row: int) -> float | None:
+            without, measured = self.outcomes[row, Outcome.FOUND].tolist()
+            return _over(without, without + measured)
+
+        return self._each(structure, fraction)
 
     def _each(self, structure: int | None, value: Callable[[int], float | None]) -> float | None:
         if structure is not None:

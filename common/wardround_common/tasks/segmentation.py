@@ -65,6 +65,7 @@ METRICS = (
         "mm",
     ),
     _metric("surface_distance", "Mean surface distance", lambda sums: sums.mean_surface_distance(), "mm"),
+    _metric("unmeasured", "Outlined, distance not measured", lambda sums: sums.unmeasured()),
     _metric("volume_error", "Volume error", lambda sums: sums.volume_error(), "mL"),
     _metric("volume_excess", "Volume error, signed", lambda sums: sums.volume_bias(), "mL", better="nearer 0"),
     _metric("lesion_sensitivity", "Lesion sensitivity", lambda sums: sums.part_sensitivity(), better="higher"),
@@ -83,7 +84,8 @@ TERMS = (
     (
         "95 % Hausdorff distance",
         "The distance within which 95 % of each outline's surface lies of the other, of patients in whom something was "
-        "outlined: it stands beside the patients who were missed.",
+        "outlined: it stands beside the patients who were missed, and beside the fraction of those outlined in whom "
+        "no distance could be measured, since their spacing is not known or not even.",
     ),
     (
         "Worst tenth, between quartiles",

@@ -21,13 +21,13 @@ from wardround_common.keys.certificates import (
     ServerCertificate,
     check_authority,
     client_context,
-    validity_warning,
     hosts_of,
     issue_server,
     make_authority,
     pem,
     read_certificate,
     refused,
+    validity_warning,
 )
 from wardround_common.keys.key_files import private_pem
 

@@ -397,12 +397,17 @@ def test_a_hospital_that_allows_studies_without_noise_counts_those_with_little(t
         (study(), {}, "needed: [privacy] mechanism = 'dp-sgd'"),
         (STUDY, {"require_secure": True}, "needed: [aggregation] secure = true"),
         (STUDY, {"smallest_cohort": 13}, "it would train on 12 patients; needed: 13"),
+        (STUDY, {"tasks": ["segmentation"]}, "its task is classification; needed: one of segmentation"),
         (STUDY, {"networks": ["resnet18"]}, "its network is small-cnn; needed: one of resnet18"),
         (SHARED, {"require_local": True}, "it relies on other hospitals' noise (trust = 'distributed')"),
     ],
 )
 def test_what_the_policy_requires_is_named(tmp_path: Path, of: Study, changes: dict[str, Any], says: str) -> None:
     assert says in needs(tmp_path, of, delta=1e-3, **changes)
+
+
+def test_a_cohort_of_just_the_smallest_size_is_large_enough() -> None:
+    check_kind(policy(smallest_cohort=12), STUDY, 12)
 
 
 def test_a_policy_that_counts_at_a_delta_of_one_in_its_patients_is_refused(tmp_path: Path) -> None:

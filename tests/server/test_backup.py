@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import resource
 import shutil
 import sqlite3
@@ -112,6 +113,22 @@ def test_a_copy_for_which_there_is_no_room_leaves_nothing_that_looks_like_one(tm
     back_up(folder, tmp_path / "copy2")
     assert not (tmp_path / "copy2" / "half").exists()
     assert {path.name for path in tmp_path.iterdir()} == {"desk", "copy", "copy2"}
+
+
+def test_a_copy_is_on_the_disk_when_it_has_its_name(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    folder, copy = tmp_path / "desk", tmp_path / "copy"
+    assert CliRunner().invoke(app, ["init", str(folder), "--host", "fl.example.org"]).exit_code == 0
+    flushed: dict[int, bool] = {}
+    real = os.fsync
+
+    def fsync(file: int) -> None:
+        real(file)
+        flushed[os.fstat(file).st_ino] = copy.exists()
+
+    monkeypatch.setattr(os, "fsync", fsync)
+    back_up(folder, copy)
+    assert {path for path in (copy, *copy.rglob("*")) if flushed.get(path.stat().st_ino) is not False} == set()
+    assert flushed[tmp_path.stat().st_ino]
 
 
 def test_a_copy_goes_over_nothing_and_not_into_itself(tmp_path: Path) -> None:

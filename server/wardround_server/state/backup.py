@@ -16,7 +16,7 @@ from pathlib import Path
 
 from wardround_common.errors import FullDiskError, StorageError
 from wardround_common.keys.key_files import private_folder
-from wardround_common.storage import is_out_of_room, no_room_is_said
+from wardround_common.storage import flush_names, is_out_of_room, no_room_is_said
 
 DATABASE = b"SQLite format 3\x00"
 BESIDE_A_DATABASE = ("-wal", "-shm", "-journal")
@@ -30,7 +30,7 @@ def back_up(folder: Path, target: Path) -> int:
     """Copy a coordinator's folder to ``target``, which is made; give the number of files.
 
     What is copied is as secret as the folder: it has the private keys. It has its name when it is whole: nobody shall
-    take half a copy, which a full disk or a kill left, for a backup.
+    take half a copy, which a full disk, a kill or a power cut left, for a backup.
 
     Raises:
         StorageError: ``target`` is there already or lies in the folder, or something cannot be read or written.
@@ -50,10 +50,18 @@ def back_up(folder: Path, target: Path) -> int:
                 copy.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
                 copied += _copy(path, copy)
         with no_room_is_said(target):
+            _flush(begun)
             begun.rename(target)
+            flush_names(target.parent)
     finally:
         shutil.rmtree(begun, ignore_errors=True)
     return copied
+
+
+def _flush(folder: Path) -> None:
+    """Wait until a folder is on the disk with all that is in it."""
+    for path in (folder, *folder.rglob("*")):
+        flush_names(path)  # or a file's content
 
 
 @contextmanager

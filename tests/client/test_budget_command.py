@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import sys
 from pathlib import Path
 from xml.etree import ElementTree
@@ -98,6 +99,24 @@ def test_a_study_without_dp_is_shown_as_without_bound(
     assert said["highest_spent"] is None
     assert said["levels"][-1]["up_to"] is None
     assert said["levels"][-1]["patients"] == 1
+
+
+def test_a_cap_below_what_is_planned_says_what_follows(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], state: Path, tmp_path: Path
+) -> None:
+    picture = tmp_path / "budget.html"
+    planned = epsilon_of(EVENT.times(6), 1e-5)
+    for cap, said in ((planned * 1.01, False), (planned * 0.99, True)):
+        policy = re.sub(r"patient_epsilon = .*", f"patient_epsilon = {cap}", policy_text())
+        (state / "policy.toml").write_text(policy)
+        assert typed(monkeypatch, "budget", "--state", state, "--picture", picture) == 0
+        for shown in (capsys.readouterr().out, picture.read_text()):
+            assert ("an open study is refused here from the round on" in " ".join(shown.split())) is said
+    for each in "ab":
+        assert typed(monkeypatch, "close", each * 3, "--state", state) == 0
+    capsys.readouterr()
+    assert typed(monkeypatch, "budget", "--state", state) == 0
+    assert "refused here" not in capsys.readouterr().out
 
 
 def test_verify_is_quiet_about_a_whole_ledger_and_names_what_was_changed(

@@ -9,7 +9,7 @@ from rich.table import Table
 from rich.text import Text
 
 from wardround_client.spending.budget import BudgetStatement
-from wardround_client.spending.budget_words import level_name, shown
+from wardround_client.spending.budget_words import level_name, over_cap, shown
 from wardround_common.pages.documents import documents
 
 
@@ -21,6 +21,8 @@ def screen(statement: BudgetStatement) -> Group:
         f"spent most: {shown(statement.highest_spent)} · including what open studies may still spend: "
         f"{shown(statement.highest_planned)}",
     ]
+    if beyond := over_cap(statement):
+        lines.append(beyond)
     if statement.carried:
         lines.append(
             f"of this, every patient carries {shown(statement.carried.epsilon)} from before the ledger was rebuilt "
@@ -56,6 +58,7 @@ def page(statement: BudgetStatement) -> str:
     environment = documents(Path(__file__).parent)
     environment.filters["shown"] = shown
     environment.filters["level_name"] = level_name
+    environment.filters["over_cap"] = over_cap
     environment.filters["thousands"] = lambda number: f"{number:,}"
     most = max((max(level.patients, level.patients_planned) for level in statement.levels), default=0)
     widest = max(

@@ -4,12 +4,23 @@ from __future__ import annotations
 
 import math
 
-from wardround_client.spending.budget import SpendingLevel
+from wardround_client.spending.budget import BudgetStatement, SpendingLevel
 
 
 def shown(epsilon: float | None) -> str:
     """Write an epsilon so that it is never rounded down."""
     return "without bound" if epsilon is None else f"{math.ceil(epsilon * 1000) / 1000:.3f}"
+
+
+def over_cap(statement: BudgetStatement) -> str:
+    """Say what follows where open studies were to spend more than the cap; nothing if they were not."""
+    cap, planned = statement.patient_cap, statement.highest_planned
+    if cap is None or planned is None or planned <= cap or not any(one.open for one in statement.studies):
+        return ""
+    return (
+        "This is more than the cap: an open study is refused here from the round on that would exceed it, and its "
+        "coordinator is told that the policy does not allow it."
+    )
 
 
 def level_name(level: SpendingLevel) -> str:

@@ -207,7 +207,7 @@ def test_an_object_is_of_the_patients_study_and_says_that_a_model_made_it(card: 
     tumour, other = segmentation.SegmentSequence
     assert (tumour.SegmentAlgorithmType, tumour.SegmentAlgorithmName) == ("AUTOMATIC", "made")
     assert tumour.SegmentLabel == "tumour 0.16 mL"
-    assert "0.16 mL in 1 connected parts, the longest" in tumour.SegmentDescription
+    assert "0.16 mL in 1 connected part, the longest" in tumour.SegmentDescription
     assert tumour.SegmentedPropertyTypeCodeSequence[0].CodeMeaning == "Neoplasm"
     assert other.SegmentedPropertyTypeCodeSequence[0].CodingSchemeDesignator == "99WARDROUND"
     assert "RecommendedDisplayCIELabValue" in tumour

@@ -27,7 +27,7 @@ from wardround_client.prediction.sources import LONG, NOT_STATED, Equipment, Flo
 from wardround_client.preparation.outline_page import COLOURS
 from wardround_client.tasks.contract import Answer, cautions_of, numbers_of, thresholds_of
 from wardround_client.tasks.outline_sizes import millilitres
-from wardround_common.counting import chance
+from wardround_common.counting import chance, count
 from wardround_common.results.model_folder import Card
 
 Kind = Literal["BINARY", "LABELMAP"]
@@ -106,7 +106,7 @@ def _described(number: int, one: Mapping[str, Any], card: Card, coded: Coded) ->
         display_color=CIELabColor.from_rgb(*COLOURS[(number - 1) % len(COLOURS)].tolist()),
     )
     longest = max(one["lesions"], key=lambda lesion: float(lesion["long_axis_mm"]), default=None)
-    parts = f"{millilitres(one['volume_ml'])} in {len(one['lesions'])} connected parts"
+    parts = f"{millilitres(one['volume_ml'])} in {count(len(one['lesions']), 'connected part')}"
     if longest:
         parts += f", the longest {longest['long_axis_mm']:.1f} x {longest['short_axis_mm']:.1f} mm"
     made.SegmentDescription = parts

@@ -61,9 +61,11 @@ _ABOUT = {
     "series_uid": tag("SeriesInstanceUID"),
     "sop_uid": tag("SOPInstanceUID"),
 }
+_ALMOST_SQUARE = 1.05
+"""The longer side of a pixel by the shorter one."""
 _HEAD = 1 << 16
 """Bytes by which a file's format is told."""
-_OF_AN_IMAGE = {"series": {"sop_uid"}, "patient": {"sop_uid", "series_uid", "study_uid", "crop"}}
+_OF_AN_IMAGE = {"series": {"sop_uid"}, "patient": {"sop_uid", "series_uid", "study_uid", "crop", "squeezed"}}
 """What is not the same for all images of a record."""
 _MODALITY = tag("Modality")
 Prepare = Callable[[Sequence[Series], Data], Asked]
@@ -96,7 +98,8 @@ class _Opened:
         form, area = preprocessing.located(self.image, data, area)
         apart = self.image.spacing_mm
         spacing = None if apart is None else (apart[-2], apart[-1])
-        return Asked(form[None], self.about | _crop(area, data), area=area, spacing_mm=spacing)
+        about = self.about | _crop(area, data) | _squeezed(spacing)
+        return Asked(form[None], about, area=area, spacing_mm=spacing)
 
 
 def _areas(opened: Iterable[tuple[Path, _Opened]], data: Data) -> dict[Path, Area]:
@@ -374,6 +377,12 @@ def _crop(area: Area, data: Data) -> dict[str, dict[str, int]]:
     return {"crop": {"x0": area.left, "y0": area.top, "x1": area.right, "y1": area.bottom}} if cuts(data.steps) else {}
 
 
+def _squeezed(spacing_mm: tuple[float, float] | None) -> dict[str, float]:
+    """Say how far the pixels of an image are from squares, which a network of single images takes them for."""
+    ratio = max(spacing_mm) / min(spacing_mm) if spacing_mm else 1.0
+    return {"squeezed": round(ratio, 2)} if ratio > _ALMOST_SQUARE else {}
+
+
 def _other_modality(found: Sequence[str], data: Data) -> ImageRefused:
     return ImageRefused(
         "other-modality",
@@ -476,7 +485,7 @@ def slices_of(series: Sequence[Series], data: Data) -> Asked:
     grid = series[0].geometry
     area = series_area(series[0], grid, data)
     images = np.stack([*forms(series, grid, data, range(grid.shape[0]), area)])  # (slices, channels, size, size)
-    return Asked(images, _crop(area, data), area=area)
+    return Asked(images, _crop(area, data) | _squeezed(grid.spacing_mm[1:]), area=area)
 
 
 def slice_by_slice(series: Sequence[Series], data: Data) -> Asked:
@@ -499,7 +508,7 @@ def slice_by_slice(series: Sequence[Series], data: Data) -> Asked:
     def lay(heat: NDArray[np.float32]) -> NDArray[np.float32]:
         return area.back(map_from_form(heat, *area.shape), *grid.shape[1:])
 
-    return Asked(images, _crop(area, data), back=back, lay=lay)
+    return Asked(images, _crop(area, data) | _squeezed(grid.spacing_mm[1:]), back=back, lay=lay)
 
 
 def whole_volume(series: Sequence[Series], data: Data) -> Asked:

@@ -22,7 +22,7 @@ from wardround_common.study.file import Study, read_study
 from wardround_common.study.privacy import DpSgd
 from wardround_common.tasks.registry import task_of
 from wardround_server.report.figures.style import Shown
-from wardround_server.report.tables.quality import counted
+from wardround_server.report.tables.means import counted
 from wardround_simulation.federation import Site
 from wardround_simulation.run.begun import is_begun
 from wardround_simulation.run.plan import Plan, Show, check_hospitals

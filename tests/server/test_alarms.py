@@ -26,7 +26,7 @@ from wardround_common.tasks.segmentation import Segmentation
 from wardround_server.report import summary
 from wardround_server.report.alarms import alarms
 from wardround_server.report.story import story, verdict
-from wardround_server.report.tables import quality
+from wardround_server.report.tables import means, outside, quality
 from wardround_server.report.write import render
 from wardround_server.service.runs import Runs
 from wards import Wards, rostered
@@ -101,7 +101,7 @@ def test_a_class_with_too_few_images_is_in_no_mean_and_named() -> None:
     assert rare.figures()["sensitivity"] == none.figures()["sensitivity"]
     assert sums((3, 0, 0), (3, 0, 0), (0, 0, 3)).figures()["sensitivity"] == pytest.approx(2 / 3)  # all are rare
     found = results(north=rare)
-    assert "Not in the means over classes, with fewer than 5 images: “malignant”." in quality.said_of_means(found)
+    assert "Not in the means over classes, with fewer than 5 images: “malignant”." in means.said_of_means(found)
     table = quality.by_group(found)
     assert table is not None
     assert [(row[0].text, row[1].text, row[2].text) for row in table.rows][:3] == [
@@ -117,9 +117,9 @@ def test_a_class_with_too_few_images_is_in_no_mean_and_named() -> None:
 
 def test_a_class_that_hospitals_figures_are_without_is_named_with_them() -> None:
     one = sums((20, 0, 0), (0, 20, 0), (0, 0, 3))
-    found = quality.said_of_means(results(north=one, south=one))
+    found = means.said_of_means(results(north=one, south=one))
     assert "Not in the figures of north and south, with fewer than 5 on either side there: “malignant”; the" in found
-    other = quality.said_of_means(results(north=one, south=sums((20, 0, 0), (0, 20, 0), (0, 0, 9))))
+    other = means.said_of_means(results(north=one, south=sums((20, 0, 0), (0, 20, 0), (0, 0, 9))))
     assert "Not in the figures of north, with fewer than 5 on either side there: “malignant”." in other
 
 
@@ -134,9 +134,9 @@ def test_the_first_line_names_the_class_that_its_mean_is_without() -> None:
 
 def test_what_all_test_patients_together_have_too_few_of_is_rare_unless_all_is() -> None:
     few, enough = sums((20, 0, 0), (0, 20, 0), (0, 0, 2)), sums((20, 0, 0), (0, 20, 0), (0, 0, 9))
-    assert quality.rare_groups(results(north=few, south=few)) == ["malignant"]
-    assert quality.rare_groups(results(north=few, south=enough)) == []
-    assert quality.rare_groups(results(north=sums((1, 0, 0), (0, 1, 0), (0, 0, 1)))) == []
+    assert means.rare_groups(results(north=few, south=few)) == ["malignant"]
+    assert means.rare_groups(results(north=few, south=enough)) == []
+    assert means.rare_groups(results(north=sums((1, 0, 0), (0, 1, 0), (0, 0, 1)))) == []
 
 
 def test_the_area_under_the_drawn_curve_is_the_auroc_beside_it_where_a_class_is_rare() -> None:
@@ -151,13 +151,11 @@ def test_a_hospital_with_too_few_of_either_side_is_in_no_mean_and_named() -> Non
     enough, few = sums((20, 0, 0), (10, 10, 0), (0, 0, 20)), sums((0, 0, 0), (0, 2, 0), (0, 0, 3))
     found = results(north=enough, south=few)
     sites = found.evaluation[FEDERATED]
-    assert (
-        quality.mean_over_hospitals(found, FEDERATED) == sites["north"].value("auroc") != sites["south"].value("auroc")
-    )
+    assert means.mean_over_hospitals(found, FEDERATED) == sites["north"].value("auroc") != sites["south"].value("auroc")
     assert "Not in the means over hospitals, with fewer than 5 on either side: south." in " ".join(story(found))
     small = results(south=few)
-    assert quality.mean_over_hospitals(small, FEDERATED) == small.evaluation[FEDERATED]["south"].value("auroc")
-    assert "No hospital has 5 test records on either side" in quality.said_of_means(small)
+    assert means.mean_over_hospitals(small, FEDERATED) == small.evaluation[FEDERATED]["south"].value("auroc")
+    assert "No hospital has 5 test records on either side" in means.said_of_means(small)
 
 
 def test_a_structure_that_is_never_outlined_is_an_alarm() -> None:
@@ -201,13 +199,13 @@ def test_what_is_decided_where_a_hospital_did_not_train_is_beside_what_is_decide
     from wardround_common.results import without
 
     found = results(north=sums((20, 0, 0), (0, 20, 0), (2, 0, 18)), south=sums((20, 0, 0), (0, 20, 0), (0, 0, 20)))
-    assert quality.left_out_decisions(found) is None
+    assert outside.left_out_decisions(found) is None
     apart = {
         without("north"): {"north": evaluate(OF.task, sums((20, 0, 0), (0, 20, 0), (14, 0, 6)), None)},
         without("south"): {"south": found.evaluation[FEDERATED]["south"]},
     }
     left = found.model_copy(update={"evaluation": {**found.evaluation, **apart}})
-    table = quality.left_out_decisions(left)
+    table = outside.left_out_decisions(left)
     assert table is not None
     assert [(row[0].text, row[1].text, row[2].text) for row in table.rows] == [
         ("north", "0.767", "0.967"),

@@ -14,7 +14,7 @@ from wardround_common.results import ALL, FEDERATED, POOLED, Results, alone
 from wardround_server.report import summary
 from wardround_server.report.example import example
 from wardround_server.report.story import at_home, best_alone, key_numbers, story
-from wardround_server.report.tables import course, quality
+from wardround_server.report.tables import cells, course, means, quality
 from wardround_server.report.words import duration, interval, listing, number, size, small
 
 
@@ -31,7 +31,7 @@ def printed(results: Results, width: int = 100) -> str:
 
 def test_the_mean_over_hospitals_counts_each_hospital_once(results: Results) -> None:
     values = [results.evaluation[FEDERATED][h.name].value("auroc") or 0 for h in results.hospitals]
-    assert quality.mean_over_hospitals(results, FEDERATED) == pytest.approx(sum(values) / 3)
+    assert means.mean_over_hospitals(results, FEDERATED) == pytest.approx(sum(values) / 3)
 
 
 def test_a_hospital_where_the_headline_is_not_defined_is_named_and_in_no_mean(results: Results) -> None:
@@ -40,7 +40,7 @@ def test_a_hospital_where_the_headline_is_not_defined_is_named_and_in_no_mean(re
         model[names[0]]["metrics"]["auroc"] |= {"value": None, "low": None, "high": None, "reason": "nobody fell ill"}
     lacking = Results.from_json(json.dumps(document))
     values = [lacking.evaluation[FEDERATED][name].value("auroc") or 0 for name in names[1:]]
-    assert quality.mean_over_hospitals(lacking, FEDERATED) == pytest.approx(sum(values) / 2)
+    assert means.mean_over_hospitals(lacking, FEDERATED) == pytest.approx(sum(values) / 2)
     said = f"Not in the means over hospitals, without AUROC there: {names[0]} (nobody fell ill)."
     assert said in " ".join(story(lacking))
     table = quality.comparison(lacking)
@@ -64,7 +64,7 @@ def test_an_auroc_that_ties_could_move_is_said_to_be_inexact(results: Results) -
 def test_the_best_hospital_alone_is_judged_on_all_hospitals(results: Results) -> None:
     best = best_alone(results)
     assert best is not None
-    means = [quality.mean_over_hospitals(results, alone(h.name)) for h in results.hospitals]
+    means = [means.mean_over_hospitals(results, alone(h.name)) for h in results.hospitals]
     assert best[1] == max(m for m in means if m is not None)
 
 
@@ -108,8 +108,8 @@ def test_the_cross_site_matrix_has_every_model_and_every_hospital(results: Resul
     shades = [cell.shade for row in matrix.rows for cell in row[1:]]
     assert min(s for s in shades if s is not None) == 0
     assert max(s for s in shades if s is not None) == 1
-    assert [quality.title(m) for m in quality.models(results)] == [row[0].text for row in matrix.rows]
-    assert quality.title(POOLED) == "Pooled"
+    assert [cells.title(m) for m in quality.models(results)] == [row[0].text for row in matrix.rows]
+    assert cells.title(POOLED) == "Pooled"
 
 
 def test_with_more_hospitals_than_can_be_read_the_best_the_middle_and_the_lowest_are_shown() -> None:

@@ -16,7 +16,7 @@ from wardround_common.study.file import Study
 from wardround_server.report import summary
 from wardround_server.report.alarms import alarms
 from wardround_server.report.story import story
-from wardround_server.report.tables import quality
+from wardround_server.report.tables import outside
 from wardround_server.report.words import number
 from wardround_simulation.evidence.finished_run import read_run
 from wardround_simulation.evidence.statements import make_statements
@@ -69,7 +69,7 @@ def test_report_and_summary_tell_it_apart(judged: tuple[Path, Results]) -> None:
     assert "2 hospitals trained one model together" in page
     assert f"It was also tried at {NORTH}, which did not train." in page
     assert f"{NORTH} (did not train)" in page
-    decided = quality.decisions_outside(results)
+    decided = outside.decisions_outside(results)
     assert decided is not None
     assert decided.head == ("Test patients of", "Sensitivity", "Specificity", "Threshold")
     assert [row[0].text for row in decided.rows] == ["All that trained", NORTH]

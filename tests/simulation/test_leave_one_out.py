@@ -11,7 +11,7 @@ from test_run import phantom_study
 from examples import DP
 from wardround_common.results import ALL, FEDERATED, Results, without
 from wardround_common.study.file import Study
-from wardround_server.report.tables import quality
+from wardround_server.report.tables import outside
 from wardround_server.report.words import number
 from wardround_server.rounds.checkpoint import read_checkpoint
 from wardround_simulation.federation import study_of_fewer
@@ -51,10 +51,10 @@ def test_the_model_without_a_hospital_is_that_of_the_others_alone(tmp_path: Path
     for hospital in names:
         assert ALL not in results.evaluation[without(hospital)]
         assert results.evaluation[without(hospital)][hospital].metrics["auroc"].reason != "not evaluated"
-    shown = quality.left_out(results)
+    shown = outside.left_out(results)
     assert shown is not None
     assert [row[0].text for row in shown.rows] == names
-    decided = quality.left_out_decisions(results)
+    decided = outside.left_out_decisions(results)
     assert decided is not None
     assert decided.head[1:3] == ("Sensitivity, did not train", "Sensitivity, trained")
     for hospital, row in zip(names, decided.rows, strict=True):

@@ -11,7 +11,7 @@ from served import Served, approve, listing, set_up
 from wardround_client.spending.ledger.store import open_ledger
 from wardround_client.state.hospital_folder import HospitalFolder
 from wardround_common.results import ALL, EXTERNAL, FEDERATED, TRAINED, Results, without
-from wardround_server.report.tables import quality
+from wardround_server.report.tables import outside
 from wardround_server.rounds import approval
 from wardround_server.service.runs import Runs
 from wardround_simulation.places import Places, sites_in
@@ -57,7 +57,7 @@ def test_every_model_outlines_all_patients_of_the_hospital_that_never_trained(fo
 
 
 def test_each_hospital_that_trained_is_left_out_in_turn_and_the_others_never(judged: Results) -> None:
-    shown = quality.left_out(judged)
+    shown = outside.left_out(judged)
     assert shown is not None
     assert [row[0].text for row in shown.rows] == TRAINERS
     assert all(row[1].text[:1].isdigit() for row in shown.rows)

@@ -17,7 +17,7 @@ from examples import DP
 from wardround_common.errors import StorageError, StudyError
 from wardround_common.results import FEDERATED, Results
 from wardround_server.report.example import example
-from wardround_server.report.tables.quality import mean_over_hospitals
+from wardround_server.report.tables.means import mean_over_hospitals
 from wardround_simulation.places import Places, sites_in
 from wardround_simulation.run.plan import Plan, Progress
 from wardround_simulation.sweep import (

@@ -31,7 +31,7 @@ from wardround_common.study.words.describe import Passage, describe
 from wardround_common.study.words.work import says_unlike
 from wardround_common.tasks.registry import task_of
 from wardround_server.report.card_words import UNSAID, CardWords
-from wardround_server.report.tables.quality import ordered_sites, site_title
+from wardround_server.report.tables.cells import ordered_sites, site_title
 from wardround_server.report.words import interval, listing, number, records
 from wardround_server.report.write import TEMPLATES
 

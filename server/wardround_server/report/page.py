@@ -12,7 +12,7 @@ from wardround_server.report.figures import course as course_figures
 from wardround_server.report.figures import quality as quality_figures
 from wardround_server.report.figures import sites
 from wardround_server.report.figures.style import Picture, in_style
-from wardround_server.report.tables import course, horizons, maps, quality, subgroups
+from wardround_server.report.tables import cells, course, horizons, maps, outside, quality, subgroups
 from wardround_server.report.tables.subgroups import said_of_worst
 from wardround_server.report.tables.table import Table
 
@@ -45,9 +45,9 @@ def sections(results: Results) -> list[Section]:
                 quality.comparison(results),
                 quality.cross_site(results),
                 quality.gained(results),
-                quality.left_out(results),
-                quality.left_out_decisions(results),
-                quality.decisions_outside(results),
+                outside.left_out(results),
+                outside.left_out_decisions(results),
+                outside.decisions_outside(results),
             ),
             _section(
                 "curves",
@@ -135,7 +135,7 @@ def _operating_point(results: Results) -> str:
         return (
             f"It decides for “{classes[1]}” from a probability of {chance(threshold)}: the highest threshold that "
             f"reaches a sensitivity of {results.study.evaluation.sensitivity:g} on the validation patients."
-            f"{quality.said_of_scale(results)} {rows}"
+            f"{cells.said_of_scale(results)} {rows}"
         )
     if task_of(results.study.task).numeric:
         return ""
@@ -143,6 +143,6 @@ def _operating_point(results: Results) -> str:
         return (
             "Each finding is decided by itself, at its own operating point: the highest probability that reaches a "
             f"sensitivity of {results.study.evaluation.sensitivity:g} on the validation patients."
-            f"{quality.said_of_scale(results)}"
+            f"{cells.said_of_scale(results)}"
         )
     return f"{task_of(results.study.task).decides} {rows}"

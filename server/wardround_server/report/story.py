@@ -12,15 +12,15 @@ from wardround_common.tasks.registry import task_of
 from wardround_server.report.alarms import alarms
 from wardround_server.report.tables.course import kept
 from wardround_server.report.tables.maps import said_of_maps
-from wardround_server.report.tables.quality import (
+from wardround_server.report.tables.means import (
     at_hospitals,
     counted,
-    fell_where_left_out,
     mean_over_hospitals,
     mean_where_not_trained,
     not_in_figures,
     said_of_means,
 )
+from wardround_server.report.tables.outside import fell_where_left_out
 from wardround_server.report.tables.subgroups import said_of_worst
 from wardround_server.report.words import duration, interval, judged, listing, number, small
 

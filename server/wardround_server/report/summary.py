@@ -9,7 +9,9 @@ from rich.text import Text
 from wardround_common.results import ALL, FEDERATED, Results
 from wardround_server.report.alarms import alarms
 from wardround_server.report.story import story
-from wardround_server.report.tables.quality import mean_over_hospitals, mean_where_not_trained, models, title
+from wardround_server.report.tables.cells import title
+from wardround_server.report.tables.means import mean_over_hospitals, mean_where_not_trained
+from wardround_server.report.tables.quality import models
 from wardround_server.report.tables.subgroups import worst
 from wardround_server.report.words import interval, number
 

@@ -23,7 +23,7 @@ from wardround_common.study.aggregation import Aggregation
 from wardround_common.study.privacy import DpSgd, NoPrivacy
 from wardround_common.study.words.describe import describe
 from wardround_common.tasks.registry import task_of
-from wardround_server.report.tables.quality import rare_groups
+from wardround_server.report.tables.means import rare_groups
 from wardround_simulation import jobs
 from wardround_simulation.attacks import canaries, inversion, membership
 from wardround_simulation.evidence.finished_run import FinishedRun, digest_of

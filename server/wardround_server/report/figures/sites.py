@@ -6,7 +6,7 @@ from wardround_common.metrics import Estimate
 from wardround_common.results import ALL, FEDERATED, POOLED, Results, alone
 from wardround_server.report.figures.quality import shorten
 from wardround_server.report.figures.style import INK, RULE, SERIES, Picture, panel, picture
-from wardround_server.report.tables.quality import ordered_sites, site_title
+from wardround_server.report.tables.cells import ordered_sites, site_title
 from wardround_server.report.words import number
 
 TALLEST = 24  # hospitals; more make rows that cannot be read, and the tables have them all

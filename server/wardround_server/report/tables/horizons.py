@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from wardround_common.results import ALL, FEDERATED, Results
 from wardround_common.tasks.registry import task_of
-from wardround_server.report.tables.quality import ordered_sites, site_title
+from wardround_server.report.tables.cells import ordered_sites, site_title
 from wardround_server.report.tables.table import Cell, Table, table
 from wardround_server.report.words import number
 

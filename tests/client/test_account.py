@@ -462,6 +462,7 @@ def test_what_a_study_spent_before_it_was_approved_anew_counts_for_its_cap(tmp_p
     with pytest.raises(PolicyError, match="cap over one study is 8") as refusal:
         approve(asked, ledger, policy(delta=1e-3, patient_epsilon=100.0))
     together = epsilon_of((less.times(2), asked.event.times(1)), 1e-3)
+    assert refusal.value.what.startswith("the next round would bring 12 patients")  # of three, two are charged
     assert f"to epsilon {together:.2f} " in refusal.value.what
 
 

@@ -64,8 +64,8 @@ def test_an_auroc_that_ties_could_move_is_said_to_be_inexact(results: Results) -
 def test_the_best_hospital_alone_is_judged_on_all_hospitals(results: Results) -> None:
     best = best_alone(results)
     assert best is not None
-    means = [means.mean_over_hospitals(results, alone(h.name)) for h in results.hospitals]
-    assert best[1] == max(m for m in means if m is not None)
+    each = [means.mean_over_hospitals(results, alone(h.name)) for h in results.hospitals]
+    assert best[1] == max(m for m in each if m is not None)
 
 
 def test_the_summary_does_not_hide_that_a_hospital_alone_is_better(results: Results) -> None:

@@ -100,6 +100,16 @@ def half_written(folder: Path, name: str = "*") -> list[Path]:
     return sorted(folder.glob(f".{name}.{'[0-9a-f]' * 8}"))
 
 
+def sweep(folder: Path) -> None:
+    """Remove all that :func:`half_written` lists in a folder; nobody else may be writing there.
+
+    What cannot be removed stays: nobody reads it.
+    """
+    for left in half_written(folder):
+        with suppress(OSError):
+            left.unlink()
+
+
 @contextmanager
 def new_file(path: Path, mode: int) -> Iterator[int]:
     """Open a file that is not there yet, to be written; closed in the end."""

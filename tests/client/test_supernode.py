@@ -126,9 +126,14 @@ def test_a_hospital_killed_at_any_stage_sends_one_answer_and_the_same_bytes(
             with killed_at(where, after, place, monkeypatch), pytest.raises(Killed):
                 Supernode(place.link("mercy"), echo(seen), place.folder / "mercy").run(threading.Event())
             came: list[Message] = []
+            half = [place.folder / "mercy" / box / ".message.0a1b2c3d" for box in ("inbox", "outbox")]
+            for left in half:
+                left.parent.mkdir(parents=True, exist_ok=True)
+                left.write_bytes(b"half")
             with place.hospital("mercy", echo(seen)) as hospital:
                 until(lambda came=came, asked=asked: came.extend(grid.pull_messages([asked])) or came)
                 until(lambda hospital=hospital: hospital.status.state == State.WAITING)
+            assert [left for left in half if left.exists()] == []
             np.testing.assert_array_equal(vector_of(came[0]), 2 * (VECTOR + number))
             assert len(set(sent)) == 1, (where, after)
             if where not in ("put outbox",):

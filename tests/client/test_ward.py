@@ -74,14 +74,20 @@ def test_without_a_policy_nothing_is_served(folder: HospitalFolder) -> None:
         hospital_policy(folder)
 
 
-def test_before_an_invitation_the_service_says_what_is_missing(folder: HospitalFolder) -> None:
+def test_before_an_invitation_the_service_says_what_is_missing_and_has_removed_what_is_half_written(
+    folder: HospitalFolder,
+) -> None:
     import threading
 
     from wardround_client.spending.policy import POLICY_NAME, policy_text
 
     (folder.path / POLICY_NAME).write_text(policy_text())
+    half = folder.path / "studies" / "0" / "desk" / ".train.upload.0a1b2c3d"
+    half.parent.mkdir(parents=True)
+    half.write_bytes(b"half")  # what a kill in the middle of a write left
     with pytest.raises(StorageError, match="accepted no invitation"):
         HospitalService(folder, lambda text: None).serve(threading.Event())
+    assert not half.exists()
 
 
 @pytest.mark.parametrize(("state", "well"), [("waiting", True), ("working", True), ("connecting", False)])

@@ -73,8 +73,12 @@ def test_a_run_that_was_cut_off_goes_on_when_the_next_process_starts(tmp_path: P
     restarted = Wards(tmp_path / "cut" / "wards")
     restarted._studies = wards._studies  # what they approved is on their disks, and they are not asked again
     again = begin(tmp_path / "cut", restarted)
+    half = [tmp_path / "cut/runs/test" / name for name in (".checkpoint.0a1b2c3d", "secure/.train.1a1b2c3d")]
+    for left in half:  # by a kill in the middle of a write
+        left.write_bytes(b"half")
     again.go_on()
     again.wait()
+    assert [left for left in half if left.exists()] == []
     assert [(standing.stage, standing.round) for standing in again.standings()] == [("done", 3)]
     model = Path("runs/test/model.safetensors")
     assert (tmp_path / "cut" / model).read_bytes() == (tmp_path / "whole" / model).read_bytes()

@@ -27,7 +27,7 @@ from wardround_client.training.devices import choose
 from wardround_client.volumes import Refused
 from wardround_common.errors import DataError, StorageError
 from wardround_common.results.model_folder import MODEL
-from wardround_common.storage import LOCK, alone_in, half_written, no_room_is_said, write_atomically
+from wardround_common.storage import LOCK, alone_in, half_written, no_room_is_said, sweep, write_atomically
 
 LINES, TABLE, PICTURE = "change.json", "change.csv", "change.png"
 FORMAT = "wardround change 1"
@@ -123,8 +123,7 @@ def _write(out: Path, change: Mapping[str, Any], outlined: Sequence[Examined], *
     writer.writeheader()
     writer.writerows(rows)
     with alone_in(out):
-        for left in half_written(out):  # by a run that was killed
-            left.unlink(missing_ok=True)
+        sweep(out)
         (out / PICTURE).unlink(missing_ok=True)
         if preview:
             write_atomically(out / PICTURE, picture_of(outlined, change), private=True)

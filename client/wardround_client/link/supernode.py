@@ -43,7 +43,7 @@ from wardround_common.errors import LinkError, StorageError, WardroundError
 from wardround_common.messages.link_limits import HOLDS_DIGITS, HOLDS_HEADER, SHORT, LinkLimits
 from wardround_common.messages.object_trees import inflate, taken_apart
 from wardround_common.messages.transfers import groups, write_pull, write_push
-from wardround_common.storage import alone_in
+from wardround_common.storage import alone_in, sweep
 
 log = logging.getLogger(__name__)
 
@@ -158,6 +158,8 @@ class Supernode:
         queue = threading.Thread(target=self._queue, name="queue", daemon=True)
         delay = BACK_OFF_S[0]
         with alone_in(self._folder), closing(self._wire):
+            for box in (self._inbox, self._outbox):
+                sweep(box.folder)
             self._report(self._status)
             heart.start()
             queue.start()

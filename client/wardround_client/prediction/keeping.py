@@ -25,7 +25,7 @@ from wardround_client.intake.readers import ENDS_A_READER
 from wardround_common.errors import ImageRefused, StorageError
 from wardround_common.results.model_folder import MODEL, Card
 from wardround_common.results.unlike import UNLIKE
-from wardround_common.storage import LOCK, alone_in, half_written, no_room_is_said, write_atomically
+from wardround_common.storage import LOCK, alone_in, half_written, no_room_is_said, sweep, write_atomically
 
 HEAD, LINES, TABLE, READING = "predict.json", "predictions.jsonl", "predictions.csv", "reading"
 DECODERS = "decoders.json"
@@ -199,8 +199,7 @@ def keeping(
             do="Name another folder with --out.",
         )
     with alone_in(folder):
-        for left in half_written(folder):
-            left.unlink(missing_ok=True)
+        sweep(folder)
         lines = folder / names.lines
         known = _read(lines, names)
         with (

@@ -28,7 +28,7 @@ from wardround_common.control.health import COORDINATOR, DISK, IMAGES, Health, f
 from wardround_common.errors import FullDiskError, LinkError, WardroundError
 from wardround_common.record_form import state_form
 from wardround_common.shell.service_log import Say, ServiceLog
-from wardround_common.storage import alone_in
+from wardround_common.storage import alone_in, sweep
 
 
 class HospitalService:
@@ -64,6 +64,8 @@ class HospitalService:
         folder = self._folder
         with alone_in(folder.path):
             state_form(folder.path)
+            for desk in folder.path.glob("studies/*/desk"):
+                sweep(desk)
             hospital_policy(folder)
             hospital_source(folder)  # a misspelt switch is said now, and not by the first study
             self._device = hospital_device(folder)

@@ -32,7 +32,7 @@ from wardround_common.results.model_folder import (
 from wardround_common.results.parts import PARTS, Part, Parts
 from wardround_common.results.unlike import UNLIKE, Unlike, read_summed
 from wardround_common.shell.settings_file import settings_text
-from wardround_common.storage import half_written, no_room_is_said, read_whole, write_atomically
+from wardround_common.storage import half_written, no_room_is_said, read_whole, sweep, write_atomically
 from wardround_common.study.file import Study
 from wardround_common.study.privacy import DpSgd
 from wardround_common.study.start import Start
@@ -198,8 +198,7 @@ def _clear(out: Path, more: Mapping[str, bytes]) -> None:
                 shutil.rmtree(out / name)
             else:
                 (out / name).unlink(missing_ok=True)
-        for left in half_written(out):  # by an export that was killed
-            left.unlink(missing_ok=True)
+        sweep(out)
 
 
 def make_card(results: Results, state: State | None, files: dict[str, str], *, public: bool = False) -> Card:

@@ -37,7 +37,7 @@ from wardround_common.results.site import MapFigures, Recalibrated, SiteMetrics,
 from wardround_common.results.subgroup_sums import figures_by_subgroup
 from wardround_common.results.unlike import UNLIKE
 from wardround_common.results.withheld import figures_of_withheld
-from wardround_common.storage import flush_names, no_room_is_said, read_whole, write_atomically
+from wardround_common.storage import flush_names, no_room_is_said, read_whole, sweep, write_atomically
 from wardround_common.study.file import Study, parse_canonical
 from wardround_common.study.plugins import admit
 from wardround_common.study.roster import keys_of
@@ -74,6 +74,8 @@ from wardround_server.state.standings import OVER, Stage, Standings
 log = logging.getLogger(__name__)
 
 ARCHIVE = "archive"
+SECURE = "secure"
+"""In a run's folder: the notes of its secure sums."""
 STARTS = "starts"
 """In a coordinator's folder: the models that studies start from, each by its digest."""
 EVALUATES = "evaluates only"
@@ -119,11 +121,16 @@ class Runs:
         self._damaged: dict[str, StorageError] = {}
 
     def go_on(self) -> None:
-        """Take up the runs of the folder; those that were not over go on. :meth:`damaged` names what cannot be read."""
+        """Take up the runs of the folder; those that were not over go on. :meth:`damaged` names what cannot be read.
+
+        What an ended process left half written in them is removed.
+        """
         for path in sorted((self._folder.parent / ARCHIVE).glob("*/run.json")):
             with suppress(StorageError):  # it is over, and is kept for people
                 self._past.append(_read(path.parent))
         for path in sorted(self._folder.glob("*/run.json")):
+            sweep(path.parent)
+            sweep(path.parent / SECURE)
             try:
                 run = _read(path.parent)
             except StorageError as error:
@@ -372,7 +379,7 @@ class Runs:
         approved = replace(approved, held=self._held)
         consortium = None
         if study.aggregation.secure:
-            consortium = open_consortium(run.folder / "secure", roster, give_up=run.standing.give_up)
+            consortium = open_consortium(run.folder / SECURE, roster, give_up=run.standing.give_up)
         before = _before(run)
         if before is not None:  # a crash may fall between a checkpoint and the note of it
             self._stage(run, run.standing.stage, round=len(before.history))

@@ -4,7 +4,7 @@
 # those that nobody in the group has are not in the sum, although they differ most. A column of plain strings, which
 # pandas reads from a file, has no others; a column of categories counts them, with 0. A group in which all have HIV is
 # then half as far from the whole as it is.
-# Expected: the same groups for strings and categories, none further than t from the whole (Li et al., ICDE 2007, 4.3).
+# Expected: the same groups for strings and categories, none further than t from the whole (Li et al., ICDE 2007).
 # Seen: "t-closeness 0.3 by the earth mover's distance: as strings 2 groups, the furthest 0.50 from the whole; as
 # categories 1 group, 0.00"
 set -euo pipefail

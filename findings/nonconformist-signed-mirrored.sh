@@ -3,7 +3,7 @@
 # Behaviour: SignErrorErrFunc, whose intervals are to be as lopsided as the errors, says that a score is y - prediction
 # and computes prediction - y. Its interval is the mirror image of the right one: it reaches far to where no patient is.
 # Without a significance it takes the lower half for both sides, so that the same call gives another upper end.
-# Expected: half of the missed patients on each side, and 98 % within (Linusson et al., PAKDD 2014, section 3).
+# Expected: half of the missed patients on each side, and 98 % within (Linusson et al., PAKDD 2014).
 # Seen: "98 % asked for: signed errors cover 0.869, 0.000 lie below and 0.131 above; absolute errors cover 0.983;
 # without a significance the upper end is 7.0 days later"
 set -euo pipefail

@@ -3,8 +3,7 @@
 # Behaviour: patients without a value in one of the columns that could identify them are left out of the groups: k is
 # that of the others, and so are l and all other measures. One man whose age is missing stands in the released table as
 # the only one without an age.
-# Expected: a group of their own, as for any other value, or an error: the smallest group is of one (Sweeney 2002,
-# section 3).
+# Expected: a group of their own, as for any other value, or an error: the smallest group is of one (Sweeney 2002).
 # Seen: "20 patients of 30 and 40 years and one without an age: k 10, l 2; the same with a word for the missing age: k
 # 1, l 1"
 set -euo pipefail

@@ -4,7 +4,7 @@
 # from the largest to the smallest. The library sorts from the smallest to the largest: its c bounds the rarest. A group
 # of 99 patients with HIV and one with flu is said to be (1, 2)-diverse, as an even group nearly is; it takes a c above
 # 99.
-# Expected: the smallest whole c for which the definition holds (Machanavajjhala et al., TKDD 2007, definition 4.3).
+# Expected: the smallest whole c for which the definition holds (Machanavajjhala et al., TKDD 2007).
 # Seen: "c and l of groups of 99 and 1: 1 and 2, by the definition 100 and 2; of 50 and 50: 2 and 2, by the definition 2
 # and 2; of 90, 5 and 5: 1 and 3, by the definition 19 and 3"
 set -euo pipefail

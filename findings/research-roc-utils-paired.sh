@@ -4,8 +4,8 @@
 # Behaviour: roc_z_score leaves out the division by the numbers of the ill and the healthy in the variance of an AUC,
 # and roc_t_stat takes it out of the root; both then use variances for standard errors in the covariance. z of a clear
 # difference is near 0, falls as patients are added, and is NaN for 2000; t grows with their number, not its root.
-# Expected: the z of Hanley and McNeil (Radiology 1983), with the areas' standard errors (Radiology 1982, formula 2),
-# near that of DeLong's test.
+# Expected: the z of Hanley and McNeil (Radiology 1983), with the areas' standard errors (Radiology 1982), near that of
+# DeLong's test.
 # Seen: "two models of AUC 0.92 and 0.57: Hanley and McNeil 4.6, 9.5, 24.9 for 100, 400, 2000 patients; roc_z_score
 # 0.10, 0.06, nan; roc_t_stat 7.1, 20.1, 80.4"
 set -euo pipefail
@@ -27,7 +27,7 @@ from sklearn.metrics import roc_auc_score
 
 
 def standard_error(area, ill, healthy):
-    """Return the standard error of an AUC (Hanley and McNeil 1982, formula 2)."""
+    """Return the standard error of an AUC (Hanley and McNeil 1982)."""
     first, second = area / (2 - area), 2 * area**2 / (1 + area)
     spread = area * (1 - area) + (ill - 1) * (first - area**2) + (healthy - 1) * (second - area**2)
     return (spread / (ill * healthy)) ** 0.5

@@ -353,6 +353,15 @@ def test_a_round_is_given_up_only_if_it_was_begun_before_and_another_one_can_be_
     assert not any(isinstance(event, RoundEnds) for event in seen)  # it can still be summed when they are back
 
 
+def test_a_study_that_another_coordinator_began_is_said_to_need_another_name(tmp_path: Path) -> None:
+    of = fast()
+    run_study(of, Memory(of, tmp_path), quiet, None, consortium())
+    again = replace(consortium(), run=b"r" * len(consortium().run))  # its folder was lost
+    with pytest.raises(RoundError, match="0 hospitals are ready for the study") as refused:
+        run_study(of, Memory(of, tmp_path), quiet, None, again)
+    assert "then run it under another name" in refused.value.do
+
+
 def test_a_run_whose_every_round_was_given_up_is_no_success(tmp_path: Path) -> None:
     of, group = fast(rounds=1), replace(consortium(), give_up=True)
     interrupted(of, tmp_path, group)

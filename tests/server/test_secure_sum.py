@@ -261,8 +261,9 @@ def test_a_round_behind_the_last_one_gets_no_answer(group: Group) -> None:
 
 
 def test_a_second_run_of_the_study_is_refused(group: Group) -> None:
-    with pytest.raises(MessageError, match="another run of the study"):
+    with pytest.raises(MessageError, match="another run of the study") as refused:
         group.desk("a").join(bytes(16))
+    assert "run the study under another name" in refused.value.do
 
 
 def test_a_process_that_dies_before_its_answer_is_kept_masks_with_another_self_mask(group: Group) -> None:

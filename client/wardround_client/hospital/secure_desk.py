@@ -94,7 +94,11 @@ class Desk:
             write_atomically(self.folder / "run", joined(run, self.random(32)), private=True, durable=self.durable)
         begun, key = self._run()
         if begun != run:
-            raise MessageError("this hospital takes part in another run of the study")
+            raise MessageError(
+                "this hospital takes part in another run of the study",
+                do="Its part must not be summed with others a second time. If the coordinator has lost, archived or "
+                "removed that run, ask it to run the study under another name; then: wardround hospital close STUDY",
+            )
         return Member.signed(self.name, self.identity, key.public, self.study.digest(), run)
 
     def upload(

@@ -45,7 +45,10 @@ REMEDIES = {
     "plugin": (
         f"a plug-in that the study names is not installed there as it was approved, or its code failed: {_ITS_PEOPLE}"
     ),
-    "message": f"it refused the question, since it answered another one before or is ahead of this run: {_ITS_PEOPLE}",
+    "message": (
+        "it refused the question, since it answered another one before, is ahead of this run, or took part in a run of "
+        f"this study that was lost, archived or removed (then run it under another name): {_ITS_PEOPLE}"
+    ),
     "crashed": f"its process was ended, or met a fault that it did not expect: {_ITS_PEOPLE}",
 }
 """What each word asks for."""

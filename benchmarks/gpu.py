@@ -46,7 +46,8 @@ import wardround_server
 from wardround_client import networks
 from wardround_client.hospital.answering import Hospital, build, join
 from wardround_client.hospital.secure_desk import Desk
-from wardround_client.preparation.dataset import Dataset, Examples, Intake
+from wardround_client.preparation.dataset import Dataset, Intake
+from wardround_client.preparation.examples import Examples
 from wardround_client.tasks.registry import local_task
 from wardround_client.training.devices import choose, describe, make_ready
 from wardround_client.training.local_work import LocalRun, PrivacyPlan, train

@@ -21,7 +21,8 @@ from wardround_client import networks
 from wardround_client.generation.checking import area, by_patient, losses_of
 from wardround_client.generation.drawing import drawn
 from wardround_client.prediction.model import Model
-from wardround_client.preparation.dataset import Dataset, Examples, prepare, take_in
+from wardround_client.preparation.dataset import Dataset, prepare, take_in
+from wardround_client.preparation.examples import Examples
 from wardround_client.training.evaluation import probabilities_of
 from wardround_client.training.local_work import LocalRun, train
 from wardround_common.randomness import insecure_stream

@@ -30,7 +30,7 @@ from rich.progress import track
 from measure import RESULTS, known, report
 from private_loop import EPSILONS, STUDY, hospitals
 from wardround_client import networks
-from wardround_client.preparation.dataset import Examples
+from wardround_client.preparation.examples import Examples
 from wardround_client.prior.learning import Lesson, learn
 from wardround_client.training.evaluation import probabilities_of, sums_of
 from wardround_common.messages.parameters import Vector

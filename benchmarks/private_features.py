@@ -29,7 +29,7 @@ from wardround_client import networks
 from wardround_client.networks._slices import ALIKE, SPREAD, WEIGHTS
 from wardround_client.networks.halves import HalvesClassifier
 from wardround_client.networks.wavelets import GROUPS
-from wardround_client.preparation.dataset import Examples
+from wardround_client.preparation.examples import Examples
 from wardround_client.prior.learning import COMPUTED
 from wardround_client.prior.sections import sections
 from wardround_common.study.file import read_study

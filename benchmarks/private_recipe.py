@@ -36,7 +36,7 @@ from rich.table import Table
 from measure import known, report
 from privacy import Training, trained
 from wardround_client.networks.wavelets import WaveletFeatures
-from wardround_client.preparation.dataset import Examples
+from wardround_client.preparation.examples import Examples
 from wardround_client.training.augmentation import augment
 from wardround_client.training.local_work import plan_privacy
 from wardround_common.messages.parameters import Vector

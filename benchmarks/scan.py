@@ -31,7 +31,8 @@ from measure import report
 from wardround_client.intake import kept_pixels
 from wardround_client.intake.index import scan
 from wardround_client.intake.instance import Index
-from wardround_client.preparation.dataset import Source, keep_images
+from wardround_client.preparation.kept_images import keep_images
+from wardround_client.preparation.source import Source
 from wardround_common.study.data import Data
 
 TURNS = 7

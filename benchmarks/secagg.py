@@ -225,7 +225,7 @@ def epoch_s() -> float:
     import torch
 
     from wardround_client import networks
-    from wardround_client.preparation.dataset import Examples
+    from wardround_client.preparation.examples import Examples
     from wardround_client.training.local_work import LocalRun, train
     from wardround_common.study.file import Study
 

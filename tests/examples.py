@@ -8,7 +8,8 @@ from typing import Any
 
 import numpy as np
 
-from wardround_client.preparation.dataset import Dataset, Examples, Intake
+from wardround_client.preparation.dataset import Dataset, Intake
+from wardround_client.preparation.examples import Examples
 from wardround_common.randomness import insecure_stream
 from wardround_common.study.file import Study
 

@@ -11,7 +11,7 @@ import torch
 from examples import DP, STUDY
 from wardround_client import networks
 from wardround_client.hospital.answering import build
-from wardround_client.preparation.dataset import Examples
+from wardround_client.preparation.examples import Examples
 from wardround_client.tasks.registry import LOCAL_TASKS
 from wardround_client.training.devices import CPU
 from wardround_client.training.local_work import LocalRun, gradient_sum, plan_privacy, train

@@ -18,9 +18,11 @@ from wardround_client.hospital.answering import Built, Hospital, build, join
 from wardround_client.hospital.app import client_app
 from wardround_client.hospital.secure_desk import Desk
 from wardround_client.intake.instance import Index, Instance
-from wardround_client.preparation.dataset import Dataset, Examples, Intake, Source, prepare, take_in, wanted_images
+from wardround_client.preparation.dataset import Dataset, Intake, prepare, take_in, wanted_images
+from wardround_client.preparation.examples import Examples
 from wardround_client.preparation.kept_volumes import KeptVolumes
 from wardround_client.preparation.mapped_masks import MappedMasks
+from wardround_client.preparation.source import Source
 from wardround_client.site_shift.kept import Kept
 from wardround_client.spending.account import Account, approve, ask
 from wardround_client.spending.ledger.store import open_ledger

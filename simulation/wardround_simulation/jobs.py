@@ -13,7 +13,8 @@ from numpy.typing import NDArray
 
 from wardround_client.intake.duplicates import near_pairs
 from wardround_client.intake.instance import Instance
-from wardround_client.preparation.dataset import Examples, Intake
+from wardround_client.preparation.dataset import Intake
+from wardround_client.preparation.examples import Examples
 from wardround_client.spending.lineage import Lineage, lineage
 from wardround_client.tasks.registry import local_task
 from wardround_client.training.devices import describe as describe_device

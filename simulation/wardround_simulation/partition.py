@@ -13,7 +13,9 @@ from pydicom.datadict import tag_for_keyword
 from wardround_client.intake.duplicates import MOST_PAIRS, joined_patients, near_pairs
 from wardround_client.intake.instance import Instance
 from wardround_client.intake.kept_pairs import near_pairs_kept
-from wardround_client.preparation.dataset import LEAST_PATIENTS, Source, strata_by_patient, take_in, wanted_images
+from wardround_client.preparation.dataset import strata_by_patient, take_in, wanted_images
+from wardround_client.preparation.source import Source
+from wardround_client.preparation.splitting import LEAST_PATIENTS
 from wardround_common.errors import DataError
 from wardround_common.one_form import one_form
 from wardround_common.randomness import insecure_stream

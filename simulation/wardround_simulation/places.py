@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from wardround_client.intake.labels import LABELS_FILE
-from wardround_client.preparation.dataset import Source
+from wardround_client.preparation.source import Source
 from wardround_client.state.state_folder import default_state
 from wardround_common.errors import DataError
 from wardround_common.one_form import one_form

@@ -13,7 +13,8 @@ from cases.case import Case, counted, of
 from examples import study
 from made_ultrasound import COPIES, ultrasound
 from tiny_dicom import save, tiny
-from wardround_client.preparation.dataset import Source, prepare, take_in
+from wardround_client.preparation.dataset import prepare, take_in
+from wardround_client.preparation.source import Source
 from wardround_simulation.federation import Federation, Site
 from wardround_simulation.jobs import shared_images
 

@@ -10,7 +10,8 @@ from PIL import Image
 from cases.case import Case, counted, listed, of, row_of, scan
 from examples import DP, study
 from tiny_dicom import RAMP, save, tiny
-from wardround_client.preparation.dataset import Source, prepare, take_in
+from wardround_client.preparation.dataset import prepare, take_in
+from wardround_client.preparation.source import Source
 from wardround_common.errors import PrivacyError
 
 CLASSES = ("none", "finding")

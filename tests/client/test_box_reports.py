@@ -21,7 +21,8 @@ from wardround_client.gallery.making import make
 from wardround_client.intake.box_reports import corners_of, reported_boxes
 from wardround_client.intake.boxes import Box, Boxes
 from wardround_client.intake.index import scan
-from wardround_client.preparation.dataset import Source, take_in
+from wardround_client.preparation.dataset import take_in
+from wardround_client.preparation.source import Source
 from wardround_client.preview.make import preview
 from wardround_common.errors import LabelError
 from wardround_common.study.file import Study

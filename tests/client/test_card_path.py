@@ -19,7 +19,7 @@ from one_step import MECHANISMS, of, runs, step
 from pretend_card import CUDA, MixedDevicesError, WaitError, pretend_card
 from wardround_client import networks
 from wardround_client.hospital.answering import build
-from wardround_client.preparation.dataset import Examples
+from wardround_client.preparation.examples import Examples
 from wardround_client.tasks.registry import LOCAL_TASKS
 from wardround_client.training.bookkeeping import BookKeeping
 from wardround_client.training.local_work import LocalRun, _Round, plan_privacy, train

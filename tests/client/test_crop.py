@@ -27,8 +27,10 @@ from wardround_client.intake.boxes import Box
 from wardround_client.intake.index import scan
 from wardround_client.maps.in_lesions import measured
 from wardround_client.preparation.asking import cases_of, image_cases, slice_by_slice
-from wardround_client.preparation.dataset import Dataset, Source, areas_alike, prepare, take_in
+from wardround_client.preparation.dataset import Dataset, prepare, take_in
+from wardround_client.preparation.kept_images import areas_alike
 from wardround_client.preparation.preprocessing import located, to_network_form
+from wardround_client.preparation.source import Source
 from wardround_client.preparation.steps.crop import PART, STEP
 from wardround_client.preview.make import preview
 from wardround_client.preview.stages import of_image

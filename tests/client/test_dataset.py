@@ -14,9 +14,11 @@ from hypothesis import strategies as st
 from examples import study
 from tiny_dicom import save, tiny
 from wardround_client.images import Image, read_image
-from wardround_client.preparation import dataset
-from wardround_client.preparation.dataset import Dataset, Source, prepare, split_patients, take_in
+from wardround_client.preparation import kept_images
+from wardround_client.preparation.dataset import Dataset, prepare, take_in
 from wardround_client.preparation.preprocessing import to_network_form
+from wardround_client.preparation.source import Source
+from wardround_client.preparation.splitting import split_patients
 from wardround_common.errors import DataError, ImageRefused, StorageError
 from wardround_common.study.file import Study
 
@@ -91,7 +93,7 @@ def test_what_a_study_does_not_use_is_counted(folder: Path) -> None:
 def test_images_are_prepared_once(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     of = study(data=MR)
     first = open_data(folder, of)
-    monkeypatch.setattr(dataset, "read_image", None)  # a second preparation would have to read
+    monkeypatch.setattr(kept_images, "read_image", None)  # a second preparation would have to read
     again = open_data(folder, of)
     assert again.fingerprint == first.fingerprint
     everything = slice(None)
@@ -109,8 +111,8 @@ def test_an_image_that_could_not_be_read_for_a_time_is_prepared_when_it_can(
             raise ImageRefused(reason, "not now")
         return read_image(path, voi=voi)
 
-    monkeypatch.setattr(dataset, "read_image", refuse)
-    monkeypatch.setattr(dataset.kept_pixels, "read", lambda *_, **__: None)  # nor is there anything kept
+    monkeypatch.setattr(kept_images, "read_image", refuse)
+    monkeypatch.setattr(kept_images.kept_pixels, "read", lambda *_, **__: None)  # nor is there anything kept
     assert open_data(folder, of).intake.left_out[reason] == 1
     monkeypatch.undo()
     assert (reason not in open_data(folder, of).intake.left_out) == read_again

@@ -11,7 +11,7 @@ import torch
 from examples import DP, dataset, study
 from wardround_client import networks
 from wardround_client.hospital.answering import Hospital, build, join
-from wardround_client.preparation.dataset import Examples
+from wardround_client.preparation.examples import Examples
 from wardround_client.tasks.registry import loss_of
 from wardround_client.training.bookkeeping import BookKeeping
 from wardround_client.training.local_work import LocalRun, train

@@ -11,7 +11,7 @@ import torch
 from examples import dataset, study
 from wardround_client import networks
 from wardround_client.hospital.answering import Hospital, build, join
-from wardround_client.preparation.dataset import Examples
+from wardround_client.preparation.examples import Examples
 from wardround_client.preparation.intensities import intensities_of
 from wardround_common.errors import MessageError, StudyError
 from wardround_common.messages.parameters import Vector

@@ -24,9 +24,9 @@ from wardround_client.images.meaning import Frame, Grey, Rescale, Window
 from wardround_client.intake import kept_pixels, readers
 from wardround_client.intake.index import scan
 from wardround_client.intake.kept_pixels import Room
-from wardround_client.preparation import dataset
-from wardround_client.preparation.dataset import Source
+from wardround_client.preparation import kept_images
 from wardround_client.preparation.preprocessing import levels_to_network_form, to_network_form
+from wardround_client.preparation.source import Source
 
 RNG = np.random.default_rng(0)
 PIXELS = RNG.integers(0, 4000, (40, 48), dtype=np.uint16)
@@ -81,10 +81,10 @@ def test_an_image_from_what_was_kept_has_the_bytes_of_one_that_is_decoded_again(
     for intensity in ("percentile", "range", "window"):
         for channels in (1, 3):
             of = study(data={"modalities": ["MR"], "image_size": 16, "intensity": intensity, "channels": channels}).data
-            again = [dataset._network_form(source, of, instance, None) for instance in found.accepted]
+            again = [kept_images._network_form(source, of, instance, None) for instance in found.accepted]
             with monkeypatch.context() as patch:
-                patch.setattr(dataset, "read_image", None)
-                kept = [dataset._network_form(source, of, i, found.kept[i.file]) for i in found.accepted]
+                patch.setattr(kept_images, "read_image", None)
+                kept = [kept_images._network_form(source, of, i, found.kept[i.file]) for i in found.accepted]
             assert [(form.tobytes(), area) for form, area in kept] == [(form.tobytes(), area) for form, area in again]
 
 

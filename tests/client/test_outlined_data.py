@@ -23,8 +23,9 @@ from outlined_hospitals import (
 from tiny_dicom import save
 from wardround_client.hospital.contribution import contribution
 from wardround_client.preparation import slices, volumes
-from wardround_client.preparation.dataset import Dataset, Source, prepare, take_in
+from wardround_client.preparation.dataset import Dataset, prepare, take_in
 from wardround_client.preparation.examinations import Examination
+from wardround_client.preparation.source import Source
 from wardround_common.errors import DataError, FullDiskError
 from wardround_common.study.file import Study
 

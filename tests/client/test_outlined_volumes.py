@@ -16,9 +16,11 @@ from series_made import segmentation
 from tiny_dicom import save
 from wardround_client.hospital.contribution import contribution
 from wardround_client.preparation.asking import whole_volume
-from wardround_client.preparation.dataset import Dataset, Examples, Source, prepare, take_in
+from wardround_client.preparation.dataset import Dataset, prepare, take_in
+from wardround_client.preparation.examples import Examples
 from wardround_client.preparation.kept_volumes import KeptVolume, KeptVolumes
 from wardround_client.preparation.mapped_masks import MappedMasks
+from wardround_client.preparation.source import Source
 from wardround_client.tasks.outline_loss import loss_of_volume, outline_loss
 from wardround_client.tasks.segmentation import sums
 from wardround_client.training.evaluation import patient_sums, sums_of

@@ -22,7 +22,8 @@ from wardround_client.intake.patients import (
     said_of_doubts,
     said_of_patients,
 )
-from wardround_client.preparation.dataset import Dataset, Source, prepare, take_in
+from wardround_client.preparation.dataset import Dataset, prepare, take_in
+from wardround_client.preparation.source import Source
 from wardround_common.errors import DataError, PrivacyError
 from wardround_common.study.file import Study
 

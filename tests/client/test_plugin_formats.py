@@ -24,7 +24,8 @@ from wardround_client.intake.labels import find_labels
 from wardround_client.intake.readers import end_idle_readers
 from wardround_client.intake.record import RETRIED, CodecNeededError, read_record
 from wardround_client.preparation.asking import cases_of
-from wardround_client.preparation.dataset import Intake, keep_images
+from wardround_client.preparation.dataset import Intake
+from wardround_client.preparation.kept_images import keep_images
 from wardround_client.preparation.order import order_of
 from wardround_client.preparation.source import Source
 from wardround_client.state.hospital_folder import HospitalFolder

@@ -21,8 +21,10 @@ from tiny_dicom import save, tiny
 from wardround_client.intake.index import scan
 from wardround_client.preparation import plugin_steps
 from wardround_client.preparation.asking import image_cases
-from wardround_client.preparation.dataset import Source, keep_images, take_in
+from wardround_client.preparation.dataset import take_in
+from wardround_client.preparation.kept_images import keep_images
 from wardround_client.preparation.plugin_steps import try_steps
+from wardround_client.preparation.source import Source
 from wardround_client.preparation.stepped import stepped, stepped_series
 from wardround_client.preview.make import preview
 from wardround_client.publishing.forms import write_bundle, write_onnx

@@ -17,8 +17,8 @@ from series_made import slices, written
 from tiny_dicom import save, tiny
 from wardround_client.intake.index import scan
 from wardround_client.preparation.asking import whole_volume
-from wardround_client.preparation.dataset import Source, keep_images
-from wardround_client.preparation.source import fitting
+from wardround_client.preparation.kept_images import keep_images
+from wardround_client.preparation.source import Source, fitting
 from wardround_client.preview import chosen
 from wardround_client.preview.make import MOST_IMAGES, preview
 from wardround_client.preview.stages import VIEWS, of_examination, of_image

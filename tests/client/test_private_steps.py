@@ -9,7 +9,7 @@ import torch
 from examples import DP, STUDY, dataset, study
 from wardround_client import networks
 from wardround_client.hospital.answering import build
-from wardround_client.preparation.dataset import Examples
+from wardround_client.preparation.examples import Examples
 from wardround_client.training.discrete_gaussian import discrete_gaussian
 from wardround_client.training.local_work import LocalRun, PrivacyPlan, gradient_sum, train
 from wardround_client.training.noise import unit_of, write_numbers

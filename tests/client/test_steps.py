@@ -16,8 +16,10 @@ from tiny_dicom import save, tiny
 from wardround_client.images import Image
 from wardround_client.intake.index import scan
 from wardround_client.preparation.asking import image_cases, slice_by_slice, whole_volume
-from wardround_client.preparation.dataset import Source, keep_images, prepare, take_in
+from wardround_client.preparation.dataset import prepare, take_in
+from wardround_client.preparation.kept_images import keep_images
 from wardround_client.preparation.preprocessing import to_network_form
+from wardround_client.preparation.source import Source
 from wardround_client.preparation.stepped import series_after_each, stepped
 from wardround_client.preparation.steps.window import WINDOWS, limits
 from wardround_client.publishing.bundle import why_not

@@ -10,7 +10,7 @@ from torch import nn
 from examples import DP, STUDY, dataset, study
 from wardround_client import networks
 from wardround_client.hospital.answering import build
-from wardround_client.preparation.dataset import Examples
+from wardround_client.preparation.examples import Examples
 from wardround_client.training.bookkeeping import BookKeeping
 from wardround_client.training.local_work import (
     LocalRun,

@@ -20,7 +20,8 @@ from wardround_client import networks
 from wardround_client.hospital.answering import Hospital, build, join
 from wardround_client.hospital.secure_desk import Desk
 from wardround_client.maps.in_lesions import MOST_IMAGES, outlined, rehearse, said_of_lesions, sums_in_lesions
-from wardround_client.preparation.dataset import Dataset, Source, prepare, take_in
+from wardround_client.preparation.dataset import Dataset, prepare, take_in
+from wardround_client.preparation.source import Source
 from wardround_common.errors import StudyError
 from wardround_common.messages.rounds import Evaluated, EvaluateRequest
 from wardround_common.metrics.maps import InLesion, MapSums

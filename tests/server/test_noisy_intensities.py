@@ -18,7 +18,7 @@ from wardround_client import networks
 from wardround_client.hospital import answering
 from wardround_client.hospital.answering import Hospital, build, join
 from wardround_client.hospital.secure_desk import Desk
-from wardround_client.preparation.dataset import Examples
+from wardround_client.preparation.examples import Examples
 from wardround_client.preparation.intensities import intensities_of
 from wardround_client.spending.account import Account, approve, ask
 from wardround_client.spending.budget import state_budget

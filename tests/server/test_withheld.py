@@ -15,7 +15,8 @@ from wardround_client import networks
 from wardround_client.hospital.answering import build, join
 from wardround_client.hospital.secure_desk import Desk
 from wardround_client.preparation.bags import KeptBags
-from wardround_client.preparation.dataset import Dataset, Examples
+from wardround_client.preparation.dataset import Dataset
+from wardround_client.preparation.examples import Examples
 from wardround_client.training.evaluation import patient_sums, sums_of
 from wardround_client.training.withheld import withheld_by_patient, withheld_sums
 from wardround_common.errors import MessageError

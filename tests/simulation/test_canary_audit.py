@@ -12,7 +12,7 @@ from scipy.stats import binom
 
 import share
 from examples import study
-from wardround_client.preparation.dataset import Examples
+from wardround_client.preparation.examples import Examples
 from wardround_client.training import noise
 from wardround_client.training.local_work import PrivacyPlan, plan_privacy
 from wardround_common.errors import PrivacyError

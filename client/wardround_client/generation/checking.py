@@ -17,7 +17,8 @@ from scipy.spatial.distance import cdist
 from wardround_client.generation.drawing import drawn, network_of
 from wardround_client.networks.wavelets import WaveletFeatures
 from wardround_client.prediction.model import Model
-from wardround_client.preparation.dataset import Examples, prepare, take_in
+from wardround_client.preparation.dataset import prepare, take_in
+from wardround_client.preparation.examples import Examples
 from wardround_client.preparation.source import Source
 from wardround_client.tasks.registry import loss_of
 from wardround_client.training.supply import supply_of

@@ -17,7 +17,8 @@ from wardround_client.maps import sanity
 from wardround_client.maps.contract import Question
 from wardround_client.maps.lesions import Lesion, Lesions, lesions_in, measure
 from wardround_client.maps.registry import find
-from wardround_client.preparation.dataset import Dataset, Examples
+from wardround_client.preparation.dataset import Dataset
+from wardround_client.preparation.examples import Examples
 from wardround_client.tasks.outline_form import map_from_form
 from wardround_client.training.evaluation import probabilities_of
 from wardround_common.errors import LabelError, ModelError, StudyError

@@ -16,7 +16,8 @@ from numpy.typing import NDArray
 
 from wardround_client.prediction.judging import RESAMPLES, Part
 from wardround_client.prediction.model import Model
-from wardround_client.preparation.dataset import Examples, Intake, prepare, take_in
+from wardround_client.preparation.dataset import Intake, prepare, take_in
+from wardround_client.preparation.examples import Examples
 from wardround_client.preparation.source import Source
 from wardround_client.training.evaluation import probabilities_of
 from wardround_client.training.threads import use_threads

@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import hashlib
 from collections import Counter, defaultdict
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import suppress
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
@@ -13,12 +12,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from wardround_client.images import Image, dicom_pixels, plain_pixels, read_image
-from wardround_client.images.dicom import Stored, refusing
-from wardround_client.images.meaning import Grey
 from wardround_client.images.plugin_formats import let_in_only
-from wardround_client.images.units import in_hounsfield
-from wardround_client.intake import kept_pixels
 from wardround_client.intake.duplicates import joined_patients
 from wardround_client.intake.identification import identify
 from wardround_client.intake.index import scan
@@ -26,92 +20,27 @@ from wardround_client.intake.instance import Basis, Doubts, Index, Instance
 from wardround_client.intake.kept_pairs import near_pairs_kept
 from wardround_client.intake.kept_pixels import Kept
 from wardround_client.intake.patients import check_guesses, count_by_basis, said_of_doubts, said_of_patients
-from wardround_client.intake.record import RETRIED
-from wardround_client.preparation import preprocessing, tensors
-from wardround_client.preparation.bags import KeptBags, bags_of, name_of, neighbours_of, series_of
-from wardround_client.preparation.kept_volumes import KeptVolumes
-from wardround_client.preparation.made_once import FOLDER, Facts, made_once
-from wardround_client.preparation.mapped_masks import MappedMasks
+from wardround_client.preparation import tensors
+from wardround_client.preparation.bags import KeptBags, bags_of, name_of, neighbours_of
+from wardround_client.preparation.examples import Examples, targets_at
+from wardround_client.preparation.kept_images import Prepared, keep_images
 from wardround_client.preparation.order import order_of
 from wardround_client.preparation.sequences import sequences_of
-from wardround_client.preparation.source import Source as Source
-from wardround_client.preparation.source import fitting
-from wardround_client.preparation.stepped import asks_hounsfield, not_hounsfield
+from wardround_client.preparation.source import Source, fitting
+from wardround_client.preparation.splitting import LEAST_PATIENTS, split_patients
 from wardround_client.preparation.subgroups import subgroups_of
 from wardround_client.preparation.variables import Readings, there_of, told_of
-from wardround_client.tasks.contract import Found, LocalTask, Records, Targets
-from wardround_client.tasks.outline_measures import Places
+from wardround_client.tasks.contract import Found, LocalTask, Records
 from wardround_client.tasks.registry import local_task
-from wardround_client.volumes.frames import header_of
-from wardround_common.errors import DataError, ImageRefused
+from wardround_common.errors import DataError
 from wardround_common.messages.rounds import Split
-from wardround_common.randomness import Stream, insecure_stream
 from wardround_common.study.data import Data
 from wardround_common.study.file import Study
 from wardround_common.study.plugins import admit_steps
-from wardround_common.study.steps import Area, cuts, versions_of
+from wardround_common.study.steps import Area
 from wardround_common.tasks.registry import task_of
 
 TEST = 2  # the number of the test patients' part in a split
-LEAST_PATIENTS = 3  # one to train on, one to choose the operating point, one to test on
-
-
-@dataclass(frozen=True, eq=False)
-class Examples:
-    """Images of one split with what is to be told of them, and their patients."""
-
-    kept: NDArray[np.float32] | KeptBags | KeptVolumes = field(repr=False)
-    """All prepared images of the hospital (kept, channels, size, size), 0 to 1, usually a memory map; or several of
-    them as one record; or volumes."""
-    rows: NDArray[np.int64] = field(repr=False)
-    """(images,) where ``kept`` holds the images of this split."""
-    targets: Targets = field(repr=False)
-    """What the network is trained towards: (images,) int64 class numbers, or whatever else the task has for each."""
-    patients: NDArray[np.int64] = field(repr=False)
-    """(images,) codes that mean nothing outside this data set."""
-    places: Places | None = field(default=None, repr=False)
-    """(images,) where they lie in their patients; None where that is not known."""
-
-    def images(self, places: NDArray[np.int64] | slice) -> NDArray[np.float32]:
-        """Copy the images at these places of the split, which are of one extent: (places, channels, *space) float32."""
-        rows = self.rows[places]
-        if isinstance(self.kept, KeptVolumes):
-            return np.stack([self.kept.volumes[row].image() for row in rows.tolist()])
-        return np.ascontiguousarray(self.kept[rows])
-
-    def drawn(self, places: NDArray[np.int64], stream: Stream) -> tuple[NDArray[np.float32], NDArray[Any]]:
-        """Copy what is trained on at these places: images, and their targets; of volumes, patches that are drawn.
-
-        What is drawn for a place depends on no other place, and what ``stream`` gives afterwards on nothing drawn.
-        """
-        if isinstance(self.kept, KeptVolumes):
-            return self.kept.drawn(self.rows[places], places, stream)
-        return self.images(places), self.targets[places]
-
-    @property
-    def once(self) -> NDArray[np.int64]:
-        """(records,) a place of each record of the split: a volume of which several patches are drawn has one here."""
-        places: NDArray[np.int64] = np.sort(np.unique(self.rows, return_index=True)[1])
-        return places
-
-    def lying(self, places: NDArray[np.int64]) -> Places | None:
-        """Return where the images at these places of the split lie in their patients; None where that is not known."""
-        return self.places and self.places.at(places)
-
-    def __len__(self) -> int:
-        """Return how many images there are."""
-        return len(self.rows)
-
-    def places_by_patient(self) -> list[NDArray[np.int64]]:
-        """Return each patient's places in the split, patients in the order of their codes."""
-        order = np.argsort(self.patients, kind="stable")
-        cuts = np.flatnonzero(np.diff(self.patients[order])) + 1
-        return np.split(order, cuts) if len(order) else []
-
-    @property
-    def patient_count(self) -> int:
-        """How many patients these images are of."""
-        return len(np.unique(self.patients))
 
 
 @dataclass(frozen=True)
@@ -294,9 +223,13 @@ def prepare(
     def examples(part: int) -> Examples:
         here = np.flatnonzero(parts == part)
         if part == 0 and local.trained is not None:
-            here = here[local.trained(study, _at(targets, here), patients[here])]
+            here = here[local.trained(study, targets_at(targets, here), patients[here])]
         return Examples(
-            made.images, made.rows[here], _at(targets, here), patients[here], made.places and made.places.at(here)
+            made.images,
+            made.rows[here],
+            targets_at(targets, here),
+            patients[here],
+            made.places and made.places.at(here),
         )
 
     fingerprint = hashlib.sha256(made.stamp + parts.tobytes()).hexdigest()
@@ -476,11 +409,6 @@ def without_order(source: Source, study: Study) -> dict[str, int]:
     return dict(Counter(records.values()))
 
 
-def _at(targets: Targets, places: NDArray[np.int64]) -> Targets:
-    """Return the targets at these places; what is on the disk stays there."""
-    return targets.at(places) if isinstance(targets, MappedMasks) else targets[places]
-
-
 def _targets(
     local: LocalTask[Any, Any], source: Source, study: Study, used: Sequence[Instance], found: Found
 ) -> NDArray[Any]:
@@ -513,193 +441,3 @@ def _sizes_kept_together(units: NDArray[np.int64], part_of: NDArray[np.int8]) ->
 def _labelled(used: Sequence[Instance], words: list[str]) -> str:
     pairs = sorted(f"{instance.pixel_digest} {word}" for instance, word in zip(used, words, strict=True))
     return hashlib.sha256("\n".join(pairs).encode()).hexdigest()
-
-
-def split_patients(
-    patients: NDArray[np.int64],
-    strata: NDArray[np.int64],
-    study: Study,
-    joined: NDArray[np.int64] | None = None,
-) -> NDArray[np.int8] | None:
-    """Put each patient into training (0), validation (1) or test (2): (patients,) int8, None if there are too few.
-
-    ``patients`` and ``strata``, such as classes, are by image. Patients with the same highest stratum are dealt out
-    together, so that each split has its part of the rare ones. The study's seed decides, so a patient never changes
-    sides between rounds.
-
-    Patients with the same number in ``joined`` (patients,), who share near-copies, come into one split; they count as
-    many, and go into training if validation or test has no room for them. Where too many are joined for the others to
-    not fill validation and test, each is dealt out alone. Without joined patients the split is what it is without this.
-    """
-    count = int(patients.max()) + 1
-    if count < LEAST_PATIENTS:
-        return None
-    wanted = {2: study.evaluation.test, 1: study.evaluation.validation}
-    whole = {part: round(fraction * count) for part, fraction in wanted.items()}
-    unit_of = np.arange(count)
-    if joined is not None:
-        _, together = np.unique(joined, return_inverse=True)
-        if count - np.bincount(together).max() >= max(LEAST_PATIENTS - 1, sum(whole.values())):
-            unit_of = together
-    sizes = np.bincount(unit_of)  # (units,)
-    highest = np.zeros(len(sizes), np.int64)
-    np.maximum.at(highest, unit_of[patients], strata)
-    shuffled = insecure_stream(study.model.seed, "split").permutation(len(sizes))
-    dealt = shuffled[np.argsort(highest[shuffled], kind="stable")]  # by stratum, in random order within one
-    part_of = np.zeros(len(sizes), np.int8)
-    given = {2: 0, 1: 0}
-    place = 0
-    for unit in dealt:
-        size = int(sizes[unit])
-        place += size
-        for part, fraction in wanted.items():
-            if given[part] < round(fraction * place) and (size == 1 or given[part] + size <= whole[part]):
-                part_of[unit] = part
-                given[part] += size
-                break
-    for part in (1, 2):  # so few patients that one split got nobody
-        if not (part_of == part).any():
-            part_of[np.flatnonzero(part_of == 0)[0]] = part
-    return part_of[unit_of]
-
-
-@dataclass(frozen=True, eq=False)
-class Prepared:
-    """Images in the form of one study's network, on the disk."""
-
-    key: str
-    images: NDArray[np.float32]
-    row_of: dict[str, int]
-    refused: dict[str, str]
-    areas: dict[str, Area] = field(default_factory=dict)
-    """By file the part of its image that is left, where a step of the study cuts images."""
-
-
-def keep_images(source: Source, data: Data, wanted: Sequence[Instance], kept: Mapping[str, Kept]) -> Prepared:
-    """Return the images of ``wanted`` in the study's form, as a memory map; they are made once for these pixels.
-
-    ``kept`` has, by file, what a scan kept of the decoded pixels.
-    """
-    # Hospitals that are cut from one folder share nothing here: each prepares what it uses.
-    form = (
-        data.model_dump_json(exclude={"modalities", "body_parts", "variables", "series"})
-        + f" {preprocessing.VERSION}"
-        + versions_of(data.steps)
-        # Of an image's bytes in the memory there is a digest, and none of what a plug-in's format makes of them.
-        + "".join(f" {one}" for one in sorted(source.formats))
-    )
-    together = cuts(data.steps) and data.cut_alike  # then what is left of an image hangs on the others of its series
-    named = "\n".join("\t".join((one.file, one.pixel_digest, *(series_of(one) if together else ()))) for one in wanted)
-    key = hashlib.sha256(f"{form}\n{named}".encode("utf-8", "surrogateescape")).hexdigest()[:32]
-    folder = source.state / FOLDER / key
-    facts = made_once(
-        folder,
-        lambda making: _make_images(source, data, wanted, kept, making),
-        again=lambda facts: bool(RETRIED & {*facts["refused"].values()}),
-    )
-    shape = (len(facts["row_of"]), data.channels, data.square, data.square)
-    if not facts["row_of"]:
-        return Prepared(key, np.empty(shape, np.float32), {}, facts["refused"])
-    images = np.memmap(folder / "images.f32", "<f4", "r", shape=shape)
-    areas = {file: Area(*sides) for file, sides in facts.get("areas", {}).items()}
-    return Prepared(key, images, facts["row_of"], facts["refused"], areas)
-
-
-def areas_alike(source: Source, data: Data, wanted: Sequence[Instance], kept: Mapping[str, Kept]) -> dict[str, Area]:
-    """Return, by file, the part that is left of each image where all images of a series are cut alike; else nothing.
-
-    An image that cannot be read has none: it says why when it is prepared.
-    """
-    if not (cuts(data.steps) and data.cut_alike):
-        return {}
-    together: dict[tuple[str, str], list[Instance]] = defaultdict(list)
-    for one in wanted:
-        together[series_of(one)].append(one)
-
-    def read(images: Sequence[Instance]) -> Iterator[tuple[str, None, Image]]:
-        for one in images:
-            with suppress(ImageRefused):
-                of = kept.get(one.file)
-                yield one.file, None, _image(source, data, one, of, _stored(source, data, one, of))
-
-    found: dict[str, Area] = {}
-    for images in together.values():  # one after the other, so that one series at a time is in memory
-        found |= preprocessing.cut_alike(read(images), data)
-    return found
-
-
-def _stored(source: Source, data: Data, instance: Instance, kept: Kept | None) -> Stored | None:
-    """Return what the scan kept of an image's pixels; None if nothing.
-
-    Raises:
-        ImageRefused: the file holds several images, or is not in the unit that a step asks for.
-    """
-    if instance.frames > 1:
-        raise ImageRefused(
-            "volume",
-            "the study's network sees single images, and this file holds several",
-            do="Export its slices or frames as single images.",
-        )
-    if asks_hounsfield(data.steps):
-        with refusing("unreadable", "the attributes cannot be read", where=instance.file):
-            if not in_hounsfield(header_of(source.folder / instance.file)[0]):
-                raise not_hounsfield()
-    return kept_pixels.read(kept, instance, folder=source.folder, state=source.state) if kept else None
-
-
-def _image(source: Source, data: Data, instance: Instance, kept: Kept | None, stored: Stored | None) -> Image:
-    """Read one image, from what the scan kept of it, or else from its file.
-
-    Raises:
-        ImageRefused: the file cannot be read, or has no window that can be applied.
-    """
-    voi, where = data.intensity == "window", instance.file
-    if kept is None or stored is None:
-        return read_image(source.folder / where, voi=voi)
-    if kept.meaning is None:
-        return Image(plain_pixels(stored, colour=stored.ndim == 3, voi=voi, where=where), None)
-    return Image(dicom_pixels(kept.meaning, stored, several=False, voi=voi, where=where), instance.spacing_mm)
-
-
-def _network_form(
-    source: Source, data: Data, instance: Instance, kept: Kept | None, area: Area | None = None
-) -> tuple[NDArray[np.float32], Area]:
-    """Bring one image into the study's form, and say which part of it that is: ``area`` where it is known already.
-
-    Raises:
-        ImageRefused: the file cannot be read, is a volume, or has no window that can be applied.
-    """
-    stored = _stored(source, data, instance, kept)
-    meaning = kept.meaning if kept else None
-    if isinstance(meaning, Grey) and meaning.padding is None and stored is not None and stored.dtype.kind in "iu":
-        voi, where = data.intensity == "window", instance.file
-
-        def values_of(levels: Stored) -> NDArray[np.float32]:
-            values: NDArray[np.float32] = dicom_pixels(meaning, levels[None], several=False, voi=voi, where=where)[0, 0]
-            return values
-
-        form = preprocessing.levels_to_network_form(stored, values_of, data)
-        if form is not None:
-            return form, Area.whole(*stored.shape)
-    return preprocessing.located(_image(source, data, instance, kept, stored), data, area)
-
-
-def _make_images(
-    source: Source, data: Data, wanted: Sequence[Instance], kept: Mapping[str, Kept], making: Path
-) -> Facts:
-    row_of: dict[str, int] = {}
-    refused: dict[str, str] = {}
-    areas: dict[str, tuple[int, ...]] = {}
-    alike = areas_alike(source, data, wanted, kept)
-    # Plain writes: a full disk is an error here, and a crash of the process with a writable memory map.
-    with (making / "images.f32").open("wb") as images:
-        for instance in wanted:
-            try:
-                form, area = _network_form(source, data, instance, kept.get(instance.file), alike.get(instance.file))
-                images.write(form.astype("<f4", copy=False).tobytes())
-                row_of[instance.file] = len(row_of)
-                areas[instance.file] = (area.top, area.left, area.bottom, area.right)
-            except ImageRefused as refusal:
-                refused[instance.file] = refusal.reason
-    facts: Facts = {"row_of": row_of, "refused": refused}
-    return facts | {"areas": areas} if cuts(data.steps) else facts

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from wardround_client.preparation.dataset import Examples
+from wardround_client.preparation.examples import Examples
 from wardround_common.metrics.intensities import Intensities
 
 

@@ -12,7 +12,7 @@ from wardround_client.intake.boxes import Boxes
 from wardround_client.intake.instance import Index, Instance
 from wardround_client.intake.scan_report import shown
 from wardround_client.preparation.bags import series_of
-from wardround_client.preparation.dataset import areas_alike
+from wardround_client.preparation.kept_images import areas_alike
 from wardround_client.preparation.source import Source, fitting
 from wardround_client.preview import chosen
 from wardround_client.preview.page import written

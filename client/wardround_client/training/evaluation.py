@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from torch import nn
 
 from wardround_client.preparation.bags import KeptBags
-from wardround_client.preparation.dataset import Examples
+from wardround_client.preparation.examples import Examples
 from wardround_client.preparation.kept_volumes import KeptVolumes
 from wardround_client.tasks.contract import Outputs
 from wardround_client.tasks.registry import local_task

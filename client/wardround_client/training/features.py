@@ -22,7 +22,7 @@ from torch import nn
 from torch.nn import functional
 
 from wardround_client.networks import OWN, Bag, Slices, body_of
-from wardround_client.preparation.dataset import Examples
+from wardround_client.preparation.examples import Examples
 from wardround_client.preparation.kept_volumes import KeptVolumes
 from wardround_client.tasks.windows import outline
 from wardround_client.training.supply import supply_of

@@ -19,7 +19,7 @@ from torch import nn
 
 from wardround_client import networks
 from wardround_client.networks._layers import BATCH
-from wardround_client.preparation.dataset import Examples
+from wardround_client.preparation.examples import Examples
 from wardround_client.tasks.contract import Loss
 from wardround_client.tasks.registry import local_task, loss_of
 from wardround_client.training.accounting import SampledGaussian, before_rounds, epsilon_of, noise_multiplier_for

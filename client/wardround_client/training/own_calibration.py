@@ -5,7 +5,8 @@ from __future__ import annotations
 import numpy as np
 from torch import nn
 
-from wardround_client.preparation.dataset import Dataset, Examples
+from wardround_client.preparation.dataset import Dataset
+from wardround_client.preparation.examples import Examples
 from wardround_client.training.evaluation import probabilities_of, sums_of
 from wardround_common.errors import DataError, ModelError
 from wardround_common.metrics.recalibration import LEAST_PATIENTS, Recalibration, fit

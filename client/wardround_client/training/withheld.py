@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 from torch import nn
 
 from wardround_client.preparation.bags import KeptBags, without
-from wardround_client.preparation.dataset import Examples
+from wardround_client.preparation.examples import Examples
 from wardround_client.training.evaluation import patient_sums, sums_of
 from wardround_common.metrics import PatientSums
 from wardround_common.results.withheld import Without

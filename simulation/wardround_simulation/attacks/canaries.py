@@ -21,7 +21,7 @@ from numpy.typing import NDArray
 from torch import nn
 
 from wardround_client import networks
-from wardround_client.preparation.dataset import Examples
+from wardround_client.preparation.examples import Examples
 from wardround_client.training.local_work import LocalRun, PrivacyPlan, train
 from wardround_common.errors import PrivacyError
 from wardround_common.randomness import Stream

@@ -22,7 +22,7 @@ from torch.nn import functional
 
 from wardround_client import networks
 from wardround_client.hospital.secure_sum import Participant
-from wardround_client.preparation.dataset import Examples
+from wardround_client.preparation.examples import Examples
 from wardround_client.training.local_work import LocalRun, PrivacyPlan, train
 from wardround_common.keys.identity import Identity, Roster
 from wardround_common.messages.parameters import Vector

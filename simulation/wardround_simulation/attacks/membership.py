@@ -20,7 +20,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from wardround_client.hospital.answering import Hospital, join
-from wardround_client.preparation.dataset import Dataset, Examples
+from wardround_client.preparation.dataset import Dataset
+from wardround_client.preparation.examples import Examples
 from wardround_client.training.evaluation import probabilities_of
 from wardround_client.training.threads import use_threads
 from wardround_common.errors import PrivacyError, RoundError, WardroundError

@@ -361,8 +361,8 @@ def test_all_slices_of_a_series_are_cut_alike_and_outlines_come_back_to_the_grid
     part = Area(1, 1, 5, 6)
     of = outlining(data={"steps": [TIGHT]})
     asked, plain = slice_by_slice([series], of.data), slice_by_slice([series], outlining().data)
-    assert asked.about == {"crop": {"x0": 1, "y0": 1, "x1": 6, "y1": 5}}
-    assert plain.about == {}
+    assert asked.about == {"crop": {"x0": 1, "y0": 1, "x1": 6, "y1": 5}, "squeezed": 2.0}
+    assert plain.about == {"squeezed": 2.0}
     by_hand = replace(series, slices=tuple(_Cut(one, part) for one in series.slices))  # type: ignore[arg-type]
     values = np.stack([one.values() for one in by_hand.slices])
     low, high = np.percentile(series.volume(), (0.5, 99.5))  # measured on all of the series

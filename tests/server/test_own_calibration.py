@@ -17,7 +17,8 @@ from wardround_client.training.evaluation import probabilities_of, sums_of
 from wardround_client.training.own_calibration import fitted, recalibrated_sums
 from wardround_common.errors import MessageError, StudyError
 from wardround_common.metrics import ScoreSums
-from wardround_common.metrics.recalibration import fit
+from wardround_common.metrics.recalibration import LEVELS, fit
+from wardround_common.metrics.score_bins import bins_of
 from wardround_common.randomness import insecure_stream
 from wardround_common.results import ALL, FEDERATED, Results
 from wardround_common.results.evaluation import recalibrated
@@ -56,8 +57,30 @@ def test_with_too_few_patients_or_wrong_ranks_the_same_sums_are_sent_once_more()
     for data, of in ((dataset(1, patients=20), network), (untrained(1), network), (MANY, wrong)):
         assert fitted(of, OF, data.validation) is None
         sums, there = recalibrated_sums(of, OF, data)
+        plain = sums_of(of, OF, data.test)
         assert not there
-        assert sums.to_vector().tolist() == sums_of(of, OF, data.test).to_vector().tolist()
+        assert isinstance(sums, ScoreSums)
+        assert isinstance(plain, ScoreSums)
+        assert (sums.confusion.tolist(), sums.records) == (plain.confusion.tolist(), plain.records)
+        assert sums.squared_error == plain.squared_error
+
+
+def test_probabilities_are_counted_in_levels_that_tell_no_slope() -> None:
+    """In fine bins the two sums of a federation are brought onto each other by each hospital's own slope alone."""
+    network = networks.build(OF)
+    for data in (MANY, dataset(1, patients=20)):  # with a recalibration, and without one: both must look alike
+        sums, _ = recalibrated_sums(network, OF, data)
+        assert isinstance(sums, ScoreSums)
+        occupied = np.flatnonzero(sums.histograms.sum(axis=(0, 1)))
+        assert set(occupied) <= set(bins_of((np.arange(LEVELS) + 0.5) / LEVELS))
+        assert sums.loss == 0
+    sums, _ = recalibrated_sums(network, OF, MANY)
+    shares = fit(np.asarray(MANY.validation.targets, np.int64), probabilities_of(network, MANY.validation)).apply(
+        probabilities_of(network, MANY.test)
+    )
+    exact = ScoreSums.of(np.asarray(MANY.test.targets), shares.astype(np.float32), np.zeros(len(shares)))
+    found, right = (recalibrated(OF.task, one, True).metrics["calibration_error"] for one in (sums, exact))
+    assert found == pytest.approx(right, abs=0.5 / LEVELS)
 
 
 @pytest.mark.slow

@@ -20,6 +20,8 @@ LEAST_PATIENTS = 5
 FEW_PATIENTS = 20
 """Of each class: ten for each number that is fitted (Peduzzi et al. 1996, J Clin Epidemiol 49(12))."""
 FOLDS = 5
+LEVELS = 32
+"""In which hospitals count probabilities by their own recalibrations: two for each bin of the calibration error."""
 _LEAST, _STEPS, _ENOUGH, _RIDGE = 1e-12, 100, 1e-10, 1e-9
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
+from wardround_common.metrics.recalibration import LEVELS
 from wardround_common.study.before import asks_intensities
 from wardround_common.study.file import Study
 from wardround_common.study.privacy import DistributedDpSgd, DpSgd, NoPrivacy
@@ -136,7 +137,8 @@ def _recalibrated(study: Study) -> Iterator[str]:
     yield (
         "With the sums over test patients, in one message: the same sums by the hospital's own recalibration of the "
         "finished model, a slope and a bias for each class that it fits to its validation patients and keeps; without "
-        f"enough of them, the same once more.{clear}{free}"
+        f"enough of them, the model's own once more. There probabilities are counted in {LEVELS} levels: finer ones "
+        f"would tell slope and bias.{clear}{free}"
     )
 
 

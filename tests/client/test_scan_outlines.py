@@ -32,6 +32,8 @@ def test_outlines_are_shown_over_images_on_a_page_that_stays(tmp_path: Path) -> 
     done = run(folder, "--state", state, "--workers", 1, "--study", of)
     assert (done.returncode, done.stderr.strip()) == (0, "")
     assert "2 outlined, 12 other-series, 4 no-mask" in done.stdout
+    assert re.search(r"Labels +not looked for", done.stdout)  # there may be a table of them, which it does not read
+    assert "labels.csv" not in (state / "scan-report.html").read_text()
     page = (state / "outlines.html").read_text()
     assert (state / "outlines.html").stat().st_mode & 0o077 == 0
     assert len(re.findall("data:image/png;base64,", page)) == 2

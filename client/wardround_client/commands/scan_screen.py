@@ -250,6 +250,8 @@ def _labels_said(summary: Summary, fault: LabelError | None) -> str | Text:
         return Text(f"{said}; one class only", style="yellow") if len(summary.labels) == 1 else said
     if fault:
         return Text("none could be used; the reason is below", style="yellow")
+    if not summary.labels_wanted:
+        return "not looked for: this scan shows what a study sees; leave out --study and --preview to read them"
     said = "none were read"
     if summary.other_tables:
         first, more = summary.other_tables[0], len(summary.other_tables) - 1

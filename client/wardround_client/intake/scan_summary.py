@@ -36,6 +36,8 @@ class Summary:
     allowed: tuple[str, ...]
     labels: dict[str, int] | None
     """Images by label word; None where no labels were found."""
+    labels_wanted: bool
+    """Whether any were looked for: a scan for a study's outlines, boxes or prepared images needs none."""
     patients_by_label: dict[str, int]
     without_label: int
     listed_but_refused: int
@@ -107,7 +109,9 @@ def identified(
     return decided, replace(labels, words=words)
 
 
-def summarise(index: Index, labels: Labels | None, confirmed: frozenset[str] = frozenset()) -> Summary:
+def summarise(
+    index: Index, labels: Labels | None, confirmed: frozenset[str] = frozenset(), *, labels_wanted: bool = True
+) -> Summary:
     """Count what a scan found."""
     accepted = index.accepted
     words = labels.words if labels else {}
@@ -126,6 +130,7 @@ def summarise(index: Index, labels: Labels | None, confirmed: frozenset[str] = f
         reread=index.reread,
         allowed=index.allowed,
         labels=labels.counts() if labels else None,
+        labels_wanted=labels_wanted,
         patients_by_label=_counted(
             word for _, word in {(i.patient, words[i.file]) for i in accepted if i.file in words}
         ),

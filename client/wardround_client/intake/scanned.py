@@ -97,7 +97,7 @@ def scan(
     table = None if labels is None else Path(labels)
     found, error = _labels(images, index, words, table, label_attribute) if read_labels else (None, None)
     index, found = identified(index, found, words or (), confirmed)
-    summary = summarise(index, found, confirmed)
+    summary = summarise(index, found, confirmed, labels_wanted=read_labels)
     page = place / "scan-report.html" if report is None else Path(report)
     made = datetime.now().astimezone()
     write_atomically(page, render(images, index, found, summary, made=made).encode(), private=True)

@@ -8,6 +8,7 @@ import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, closing, contextmanager
 from dataclasses import dataclass, field
+from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
@@ -33,8 +34,11 @@ from wardround_server.link.superlink import SuperLink
 from wardround_server.rounds import approval, limits, muster
 from wardround_server.rounds.exported_model import read_results
 from wardround_server.rounds.limits import Clock, Limits
+from wardround_server.service.enrolment_desk import begin
 from wardround_server.service.export import check_over
 from wardround_server.service.runs import Runs
+from wardround_server.service.serving import Service
+from wardround_server.state.coordinator_folder import CoordinatorFolder
 from wards import ONE_BY_ONE, Wards, rostered
 
 pytestmark = pytest.mark.usefixtures("undrawn")
@@ -477,6 +481,29 @@ def test_a_run_that_ends_while_it_is_finished_is_still_finished_after_a_restart(
     again.wait()
     (standing,) = again.standings()
     assert (standing.stage, standing.round) == ("incomplete", 1)
+
+
+def test_a_service_finishes_a_run_whose_hospitals_are_gone_and_it_stays_unjudged(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(approval, "ASK_AGAIN_S", 0.01)
+    monkeypatch.setattr(muster, "LOOK_S", 0.01)
+    monkeypatch.setattr(Limits, "of", classmethod(lambda cls, study: Limits(0.1, 0.05)))
+    folder, wards = CoordinatorFolder(tmp_path / "C"), Wards(tmp_path / "wards")
+    begin(folder, ["127.0.0.1"], 9093, datetime.now(UTC))
+    wards.fail = lambda name, kind: kind == "train" and runs.standings()[0].round == 1
+    runs = Runs(folder.path / "runs", lambda run: wards)
+    runs.begin(rostered(rounds=3))
+    runs.wait()
+    service = Service(folder, lambda *_, **__: None)
+    service._runs.go_on()
+    service.resume("test", give_up=False, finish=True)
+    service._runs.wait(30)
+    (standing,) = service._runs.standings()
+    assert (standing.stage, standing.round) == ("incomplete", 1)
+    assert "the run was ended early, after round 1 of 3" in standing.said
+    assert "the model was not judged on test patients: too few hospitals for a round: 0 of 3" in standing.said
+    check_over(folder.path / "runs/test")
 
 
 @pytest.mark.slow

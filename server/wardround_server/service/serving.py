@@ -294,8 +294,7 @@ class Service:
 
     def resume(self, run: str, *, give_up: bool, finish: bool) -> Standings:
         """Resume a run, or end it with the model that it has."""
-        facts: dict[str, Fact] = {"finish": "no further round"} if finish else {}
-        return self._noted("run resumed", self._runs.resume(run, give_up=give_up, finish=finish), facts)
+        return self._noted("run resumed", self._runs.resume(run, give_up=give_up, finish=finish))
 
     def stop(self, run: str) -> Standings:
         """Stop a run after its round."""

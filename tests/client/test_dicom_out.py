@@ -546,6 +546,27 @@ def test_what_must_be_known_of_an_answer_stands_in_its_report_and_below_its_pict
     assert heights[1] - heights[0] >= 40  # two lines or more
 
 
+BOX = {"class": "mass", "confidence": 0.12, "x0": 1.0, "y0": 2.0, "x1": 5.0, "y1": 8.0}
+
+
+@pytest.mark.parametrize("boxes", [[], [BOX]])
+def test_a_report_and_a_picture_say_from_which_confidence_on_a_box_is_drawn(
+    boxes: list[dict[str, Any]], card: Card, tmp_path: Path
+) -> None:
+    """A confidence of 0.12 may be a finding, and without one 'no box' says little."""
+    case, _ = classified(tmp_path)
+    card = card.model_copy(update={"classes": ("mass",)})
+    heights = []
+    for point, told in ((None, []), (0.0737, ["0.0737"])):
+        answer = Answer({"boxes": boxes, "operating_point": point})
+        (group,) = groups_of(report_of(answer, sources_of(case), card, None))
+        said = [(found.name.meaning, found.value.meaning) for found in group.get_qualitative_evaluations()]
+        assert [value for name, value in said if name == "Threshold for a box"] == told
+        asked = Asked(np.zeros((0, 1, 1, 1), np.float32))
+        heights.append(len(pictures_of_boxes(Done(case, asked, answer), card)[0].pixels))
+    assert heights[1] - heights[0] >= 20  # a line
+
+
 def groups_of(report: Dataset) -> list[Any]:
     content = highdicom.sr.srread(BytesIO(content_of(report))).content
     return [*content.get_image_measurement_groups(), *content.get_volumetric_roi_measurement_groups()]

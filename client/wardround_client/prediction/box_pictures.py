@@ -27,6 +27,7 @@ from wardround_client.prediction.pictures import (
     with_lines,
 )
 from wardround_client.prediction.predicting import Done
+from wardround_client.tasks.contract import thresholds_of
 from wardround_common.counting import chance
 from wardround_common.results.model_folder import Card
 
@@ -40,8 +41,12 @@ def pictures_of_boxes(done: Done, card: Card) -> list[Picture]:
     Raises:
         ImageRefused: the image cannot be read.
     """
-    boxes = done.answer.facts["boxes"]
-    words, cautions = list(card.classes), lines_of_cautions(done)
+    boxes, thresholds = done.answer.facts["boxes"], thresholds_of(done.answer.facts)
+    words = list(card.classes)
+    cautions = [
+        *((f"threshold for {word}: a confidence of {chance(point)}", GREY) for word, point in thresholds.items()),
+        *lines_of_cautions(done),
+    ]
     if not done.case.series:
         image, _ = read_with_header(done.case.files[0])
         shown = np.moveaxis(image.pixels, 0, -1) if len(image.pixels) == 3 else image.pixels[0]

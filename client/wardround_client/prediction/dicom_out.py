@@ -232,6 +232,14 @@ def _cautions(answer: Answer) -> list[sr.QualitativeEvaluation]:
     return [sr.QualitativeEvaluation(own_code("Caution"), own_code(one)) for one in short]
 
 
+def _thresholds(answer: Answer) -> list[sr.QualitativeEvaluation]:
+    """Say from which probability or confidence on something is decided: that of a report may be below a half."""
+    return [
+        sr.QualitativeEvaluation(own_code(f"Threshold for {word}"), own_code(chance(point)))
+        for word, point in thresholds_of(answer.facts).items()
+    ]
+
+
 def _line(places_mm: Floats, sources: Sources, number: int) -> Any:
     """Draw a line (n, 3) mm on a slice; where its pixels are not square, in space.
 
@@ -268,7 +276,7 @@ def _of_boxes(answer: Answer, sources: Sources, card: Card, coded: Coded) -> Ite
             finding_type=kind,
             finding_category=category,
             algorithm_id=_identified(card),
-            qualitative_evaluations=_cautions(answer),
+            qualitative_evaluations=[*_thresholds(answer), *_cautions(answer)],
             measurements=[sr.Measurement(own_code(name), value, _NO_UNIT, referenced_coordinates=[there])],
             source_images=[sr.SourceImageForMeasurementGroup(*image)],
         )
@@ -288,10 +296,7 @@ def _of_classes(answer: Answer, sources: Sources, card: Card, coded: Coded) -> A
         sr.QualitativeEvaluation(code_of(word, coded)[1], _PRESENT if one["present"] else _ABSENT)
         for word, one in facts.get("findings", {}).items()
     ]
-    decided += [
-        sr.QualitativeEvaluation(own_code(f"Threshold for {word}"), own_code(chance(point)))
-        for word, point in thresholds_of(facts).items()
-    ]
+    decided += _thresholds(answer)
     there = sr.CoordinatesForMeasurement("POLYLINE", _edge(image), sr.SourceImageForRegion(*_named(sources)))
     return sr.MeasurementsAndQualitativeEvaluations(
         sr.TrackingIdentifier(highdicom.UID(), card.name[:LONG]),

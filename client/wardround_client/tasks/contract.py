@@ -196,13 +196,15 @@ def numbers_of(facts: Mapping[str, Any]) -> tuple[str, dict[str, float]]:
 
 
 def thresholds_of(facts: Mapping[str, Any]) -> dict[str, float]:
-    """Return from which probability on a finding is decided, by its word: of two classes, and of findings.
+    """Return from which probability on a finding is decided, by its word: of two classes, of findings, and of boxes.
 
     It stands wherever the probability does: 0.47 may be a finding, and 0.99 none.
     """
     if "findings" in facts:
         points = {word: one.get("operating_point") for word, one in facts["findings"].items()}
         return {word: point for word, point in points.items() if point is not None}
+    if "boxes" in facts:
+        return {} if facts.get("operating_point") is None else {"a box": facts["operating_point"]}
     point, words = facts.get("operating_point"), list(facts.get("probabilities", ()))
     return {words[1]: point} if point is not None and len(words) > 1 else {}
 

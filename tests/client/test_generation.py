@@ -30,6 +30,7 @@ from wardround_client.training.rehearsal import rehearse
 from wardround_common.errors import MessageError, ModelError, StorageError, StudyError
 from wardround_common.metrics.reconstructions import UNIT, ReconstructionSums
 from wardround_common.results.model_folder import MODEL, Card, PrivacyClaim
+from wardround_common.storage import LOCK
 from wardround_common.study.file import Study, parse_study
 from wardround_common.study.start import Start
 from wardround_common.study.template import study_text
@@ -229,6 +230,22 @@ def test_a_folder_of_made_images_reads_as_a_hospitals_and_says_what_they_are(mad
     with pytest.raises(StorageError, match="something is there already"):
         write(made, Wanted(1, 1), tmp_path / "png")
     assert [path.name for path in tmp_path.iterdir() if path.name.startswith(".")] == []
+
+
+def test_what_is_made_has_its_lock_until_it_has_its_name(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A kill just before would leave what no later run removes: it may show what is close to a patient's image."""
+    locked: list[bool] = []
+    real = Path.rename
+
+    def rename(self: Path, target: Path) -> Path:
+        locked.append((self / LOCK).is_file())
+        return real(self, target)
+
+    monkeypatch.setattr(Path, "rename", rename)
+    with new_folder(tmp_path / "made", private=True) as folder:
+        (folder / "000001.png").touch()
+    assert locked == [True]
+    assert [path.name for path in (tmp_path / "made").iterdir()] == ["000001.png"]
 
 
 def test_what_a_killed_run_left_is_removed_and_that_of_another_that_runs_is_not(made: Model, tmp_path: Path) -> None:

@@ -93,10 +93,10 @@ def new_folder(out: Path, *, private: bool) -> Iterator[Path]:
             with alone_in(made):
                 yield made
                 made.chmod(0o700 if private else 0o755)
-                (made / LOCK).unlink()
                 if out.exists():
                     out.rmdir()
-                made.rename(out)
+                made.rename(out)  # with its lock, without which the next run would leave it if this is killed here
+                (out / LOCK).unlink()
         except BaseException:
             shutil.rmtree(made, ignore_errors=True)
             raise

@@ -179,7 +179,8 @@ def test_a_chain_names_each_study_once_and_its_cost_whole() -> None:
         Start.model_validate(start | {"trained": [{"study": "0" * 64, "name": "first", "epsilon": 2.0}]})
     unbound = {"study": "3" * 64, "name": "before"}
     assert Start.model_validate(start | {"trained": [one, unbound]}).cost is None
-    assert Start.model_validate(start | {"trained": [one]}).cost == (2.0, 1e-5)
+    second = {"study": "4" * 64, "name": "second", "hospitals": ["b"], "epsilon": 3.0, "delta": 1e-5}
+    assert Start.model_validate(start | {"trained": [second, one]}).cost == (5.0, 2e-5)
 
 
 def test_no_epsilon_bounds_a_training_that_was_simulated(tmp_path: Path) -> None:

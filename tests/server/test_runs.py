@@ -305,3 +305,15 @@ def test_a_run_that_is_begun_while_the_service_starts_is_driven_once(tmp_path: P
     runs.go_on()
     runs.wait()
     assert [one.stage for one in told].count("done") == 1
+
+
+def test_what_a_run_is_writing_is_not_taken_for_what_a_kill_left(tmp_path: Path) -> None:
+    runs = begin(tmp_path)
+    runs.begin(rostered())
+    runs.wait()
+    written = next(tmp_path.rglob("run.json")).with_name(".run.json.0123abcd")
+    written.touch()
+    runs.go_on()
+    assert written.exists()
+    begin(tmp_path).go_on()  # of a process that is over
+    assert not written.exists()

@@ -129,15 +129,15 @@ class Runs:
             with suppress(StorageError):  # it is over, and is kept for people
                 self._past.append(_read(path.parent))
         for path in sorted(self._folder.glob("*/run.json")):
-            sweep(path.parent)
-            sweep(path.parent / SECURE)
-            try:
-                run = _read(path.parent)
-            except StorageError as error:
-                self._damaged[path.parent.name] = error
-                continue
             with self._lock:
-                if run.standing.name in self._runs:  # somebody began it a moment ago
+                if path.parent.name in self._runs:  # somebody began it a moment ago, and it is being written
+                    continue
+                sweep(path.parent)
+                sweep(path.parent / SECURE)
+                try:
+                    run = _read(path.parent)
+                except StorageError as error:
+                    self._damaged[path.parent.name] = error
                     continue
                 self._runs[run.standing.name] = run
             if run.standing.stage not in OVER:

@@ -49,8 +49,10 @@ lint: $(INSTALLED) ## ruff, mypy and the import contracts
 	$(BIN)/mypy
 	$(BIN)/lint-imports
 
+# One process more than there are cores: tests of services wait for one another.
+WORKERS := $(shell expr $$(getconf _NPROCESSORS_ONLN) + 1)
 test: lint ## what CI runs first: lint, then the fast tests
-	$(BIN)/pytest --numprocesses auto --dist loadfile $(PYTEST_ARGS)
+	$(BIN)/pytest --numprocesses $(WORKERS) --dist loadfile $(PYTEST_ARGS)
 
 cases: $(INSTALLED) ## small odd inputs, from folders without names to full disks: what was expected, and what became of each
 	PYTHONPATH=tests $(BIN)/python -m cases

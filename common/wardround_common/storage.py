@@ -100,12 +100,12 @@ def half_written(folder: Path, name: str = "*") -> list[Path]:
     return sorted(folder.glob(f".{name}.{'[0-9a-f]' * 8}"))
 
 
-def sweep(folder: Path) -> None:
+def sweep(folder: Path, name: str = "*") -> None:
     """Remove all that :func:`half_written` lists in a folder; nobody else may be writing there.
 
     What cannot be removed stays: nobody reads it.
     """
-    for left in half_written(folder):
+    for left in half_written(folder, name):
         with suppress(OSError):
             left.unlink()
 

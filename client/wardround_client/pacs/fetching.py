@@ -13,7 +13,7 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 
 from wardround_client.pacs.archive import Archive, Study, checked
-from wardround_client.pacs.taking import Refused, examine, identify, keep, place_of, sweep
+from wardround_client.pacs.taking import Refused, examine, identify, keep, place_of, sweep_images
 from wardround_client.pacs.worklist import LABEL, LabelTable, Line
 from wardround_client.state.state_folder import default_state
 from wardround_common.errors import FullDiskError, PacsError, QuestionError, StorageError
@@ -121,7 +121,7 @@ def fetch(
         table = None
         if label in columns:
             table = LabelTable.begin(labels or into / "labels.csv", state, columns, label)
-        sweep(into)
+        sweep_images(into)
         try:
             with archive.opened() as asked:
                 for line in _worth_trying(asked, lines, report):

@@ -24,7 +24,7 @@ from wardround_client.images.sop_class import OWN_RESULT, other_object
 from wardround_client.pacs.archive import OUTLINES, Instance
 from wardround_client.pacs.dimse import word
 from wardround_common.errors import ImageRefused
-from wardround_common.storage import half_written, write_atomically
+from wardround_common.storage import sweep, write_atomically
 
 LOSSY = frozenset({JPEGBaseline8Bit, JPEGExtended12Bit, JPEGLSNearLossless, JPEG2000, JPEG2000MC, HTJ2K})
 _SAME = ("StudyInstanceUID", "SeriesInstanceUID", "SOPInstanceUID")
@@ -95,8 +95,7 @@ def keep(data: bytes, instance: Instance, folder: Path) -> None:
     write_atomically(place_of(instance, folder), data, private=True)
 
 
-def sweep(folder: Path) -> None:
+def sweep_images(folder: Path) -> None:
     """Remove what a killed fetch left half written, in the places where it writes."""
     for place in folder.glob("*/*"):
-        for left in half_written(place, "*.dcm"):
-            left.unlink(missing_ok=True)
+        sweep(place, "*.dcm")

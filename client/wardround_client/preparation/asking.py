@@ -98,7 +98,7 @@ class _Opened:
         form, area = preprocessing.located(self.image, data, area)
         apart = self.image.spacing_mm
         spacing = None if apart is None else (apart[-2], apart[-1])
-        about = self.about | _crop(area, data) | _squeezed(spacing)
+        about = self.about | _of_form(area, data, spacing)
         return Asked(form[None], about, area=area, spacing_mm=spacing)
 
 
@@ -372,6 +372,11 @@ def _part(stated: Sequence[str], data: Data) -> dict[str, str]:
     return {"body_part": " ".join(stated) or UNKNOWN} if data.body_parts else {}
 
 
+def _of_form(area: Area, data: Data, spacing_mm: tuple[float, float] | None) -> dict[str, Any]:
+    """Say what a network of single images and slices does not see of an image: what is cut off, and its proportions."""
+    return _crop(area, data) | _squeezed(spacing_mm)
+
+
 def _crop(area: Area, data: Data) -> dict[str, dict[str, int]]:
     """Say which part of an image the network sees, in pixels of the image, in a study that cuts images."""
     return {"crop": {"x0": area.left, "y0": area.top, "x1": area.right, "y1": area.bottom}} if cuts(data.steps) else {}
@@ -485,7 +490,7 @@ def slices_of(series: Sequence[Series], data: Data) -> Asked:
     grid = series[0].geometry
     area = series_area(series[0], grid, data)
     images = np.stack([*forms(series, grid, data, range(grid.shape[0]), area)])  # (slices, channels, size, size)
-    return Asked(images, _crop(area, data) | _squeezed(grid.spacing_mm[1:]), area=area)
+    return Asked(images, _of_form(area, data, grid.spacing_mm[1:]), area=area)
 
 
 def slice_by_slice(series: Sequence[Series], data: Data) -> Asked:
@@ -508,7 +513,7 @@ def slice_by_slice(series: Sequence[Series], data: Data) -> Asked:
     def lay(heat: NDArray[np.float32]) -> NDArray[np.float32]:
         return area.back(map_from_form(heat, *area.shape), *grid.shape[1:])
 
-    return Asked(images, _crop(area, data) | _squeezed(grid.spacing_mm[1:]), back=back, lay=lay)
+    return Asked(images, _of_form(area, data, grid.spacing_mm[1:]), back=back, lay=lay)
 
 
 def whole_volume(series: Sequence[Series], data: Data) -> Asked:

@@ -191,16 +191,16 @@ def check_authority(certificate: x509.Certificate) -> None:
         right = False
     if not right:
         raise MessageError("this certificate is not that of a certificate authority restricted to servers")
-    if not _signed_by(certificate, certificate):
+    if not _signed_by_itself(certificate):
         raise MessageError("this authority's certificate is not signed by its own key")
 
 
-def _signed_by(certificate: x509.Certificate, authority: x509.Certificate) -> bool:
+def _signed_by_itself(certificate: x509.Certificate) -> bool:
     try:
-        key = authority.public_key()
+        key = certificate.public_key()
         if not isinstance(key, EllipticCurvePublicKey) or not isinstance(key.curve, SECP256R1):
             return False
-        certificate.verify_directly_issued_by(authority)
+        certificate.verify_directly_issued_by(certificate)
     except (InvalidSignature, TypeError, *_UNREADABLE):
         return False
     return True

@@ -569,11 +569,8 @@ def _notes(run: Run, final: State, judged: Judged, names: frozenset[str]) -> Ite
         yield f"The study started from the released model '{start.name}' (SHA-256 {start.model})."
     if absent := missing(final.history):
         yield f"Not every hospital was in every round: {absent}."
-    yield from (f"{why[0].upper()}{why[1:]}." for why in refusals(final.history))
-    if early := cut_short(run.study, final.history):
-        yield f"{early[0].upper()}{early[1:]}."
-    if lacking := untested(judged):
-        yield f"{lacking[0].upper()}{lacking[1:]}."
+    lacking = (*refusals(final.history), cut_short(run.study, final.history), untested(judged))
+    yield from (f"{why[0].upper()}{why[1:]}." for why in lacking if why)
     yield from _said_of_external(run.study, judged)
     if without := sorted({one.name for one in run.study.roster} - names):
         yield f"Of the hospitals that the study lists, these had not approved it: {', '.join(without)}."

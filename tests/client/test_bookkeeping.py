@@ -341,6 +341,26 @@ def test_a_sum_through_instance_normalisation_is_the_same_with_channels_last() -
     assert largest_error(*sums) < 1e-9
 
 
+@pytest.mark.parametrize("way", WAYS)
+@pytest.mark.parametrize("size", [1e3, 1e9, 1e15])
+def test_an_owner_whose_products_cancel_moves_the_sum_no_more_than_the_clip_norm(way: Way | None, size: float) -> None:
+    """What is left of such a sum is rounding, which grows with the products: a norm from Gram matrices is near 0."""
+    generator = torch.Generator().manual_seed(0)
+    at = size * torch.randn(1, 8, 128, generator=generator)
+    at = torch.cat([at, -at], 2)[:, :, torch.randperm(256, generator=generator)]  # at the layer's output
+    given = torch.full((1, 8, 256), 1 / 3)
+    for layer, records, gradient in (
+        (nn.Conv2d(8, 8, 1, bias=False), given.view(1, 8, 16, 16), at.view(1, 8, 16, 16)),
+        (nn.Conv1d(8, 8, 3, bias=False), torch.full((1, 8, 258), 1 / 3), at),
+        (nn.Linear(8, 8, bias=False), given.mT.contiguous(), at.mT.contiguous()),
+        (nn.Embedding(3, 8), torch.ones(1, 256, dtype=torch.int64), at.mT.contiguous()),
+    ):
+        with BookKeeping(layer, way) as books:
+            out = layer(records)
+            (found,) = books.clipped_sum((out * gradient).flatten(1).sum(1), [1], 1.0)
+        assert float(found.double().norm()) < 1.001, layer
+
+
 def test_an_owner_moves_the_sum_no_more_than_the_clip_norm_in_float32_and_under_bfloat16() -> None:
     torch.manual_seed(0)
     layers = [nn.Conv2d(3, 8, 3, padding=1), nn.GroupNorm(4, 8), nn.ReLU(), nn.Conv2d(8, 8, 3), nn.PReLU(8)]

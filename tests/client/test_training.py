@@ -24,6 +24,7 @@ from wardround_client.training.local_work import (
 )
 from wardround_client.training.threads import use_threads
 from wardround_common.errors import ModelError, PrivacyError
+from wardround_common.messages.parameters import Layout
 from wardround_common.privacy.accounting import SampledGaussian, epsilon_of
 from wardround_common.privacy.noisy_sum import NoisySum
 from wardround_common.randomness import insecure_stream
@@ -191,6 +192,42 @@ def test_what_was_added_up_before_the_first_round_is_part_of_the_epsilon_that_is
 def test_under_dp_no_loss_leaves() -> None:
     of, data = study(privacy=DP), dataset().train
     assert work(of, data, 1, plan_privacy(of, data.patient_count)).mean_loss is None
+
+
+def test_whether_a_private_round_is_answered_does_not_tell_of_a_patient_by_parameters_made_for_their_image() -> None:
+    """Both outputs have the same weights, so that nobody's gradient is large but the one's whose output overflows."""
+    of, data = study(privacy=DP | {"epsilon": 0.1}, training={"batch_size": 16, "learning_rate": 1e-6}), dataset().train
+    flat = data.images(np.arange(len(data))).reshape(len(data), -1).astype(np.float64)
+    known = int(np.square(flat).sum(axis=1).argmax())
+    network = nn.Sequential(nn.Flatten(), nn.Linear(flat.shape[1], 2, bias=False))
+    layout = Layout(("1.weight",), ((2, flat.shape[1]),))
+    trap = np.tile(flat[known] / np.square(flat[known]).sum() * 3.6e38, 2).astype(np.float32)
+    outputs = flat @ trap[: flat.shape[1]].astype(np.float64)
+    assert outputs[known] > np.finfo(np.float32).max > 1.05 * np.delete(outputs, known).max()
+
+    others = np.flatnonzero(data.patients != data.patients[known])
+    without = Examples(data.kept, data.rows[others], data.targets[others], data.patients[others])
+    for examples in (data, without):
+        plan = plan_privacy(of, examples.patient_count)
+        for hospital in range(5):
+            stream = insecure_stream(hospital, "hospital")
+            done = train(LocalRun(of, network, layout, examples, plan, stream), trap, 2)
+            assert np.isfinite(done.update).all()
+
+
+def test_a_patient_whose_gradient_is_not_finite_counts_as_nothing_and_the_others_as_before() -> None:
+    of = study(privacy=DP | {"images_per_patient": 2})
+    data = dataset(patients=12, images_per_patient=2).train
+    images = data.images(np.arange(len(data)))
+    last = np.flatnonzero(data.patients == data.patients[-1])
+    images[last] = 1e38
+    spoilt = Examples(images, np.arange(len(data)), data.targets, data.patients)
+    kept = np.arange(len(data))[: -len(last)]
+    others = Examples(images, kept, data.targets[kept], data.patients[kept])
+    plan = PrivacyPlan(delta=1e-3, noise_multiplier=1e-6, sampling_rate=1.0, steps_a_round=1)
+    found, expected = work(of, spoilt, 1, plan).update, work(of, others, 1, plan).update
+    share = others.patient_count / spoilt.patient_count  # both sums are divided by how many patients there are
+    assert np.abs(found - share * expected).max() < 1e-3 * np.abs(expected).max()
 
 
 def test_a_delta_that_would_publish_a_patient_is_refused() -> None:

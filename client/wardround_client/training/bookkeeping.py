@@ -280,6 +280,8 @@ class BookKeeping:
             if way == "make" and not alone:
                 forms = [Made(self._made(forms))]
             squares = forms[0].squares() if len(forms) == 1 and way != "drop" else self._squares_by_chunks(forms)
+            if way != "make":  # what is added is computed anew, and rounded otherwise
+                squares = squares + sum(form.rounding() for form in forms)
             self._squares = squares if self._squares is None else self._squares + squares
         self._settled[weight] = forms
 

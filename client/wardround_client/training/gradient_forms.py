@@ -89,6 +89,9 @@ UNFOLDED = 100
 """What it costs to lay out a number for a product in double precision."""
 SHIFTED = 100
 """What it costs to add a number to another in a table of double precision, shifted."""
+ROUNDING = 1024
+"""Of a number's last digit: how far a sum of products is taken to be from its value, in the size that the products have
+together. Sums of up to a million products, made to be rounded badly, were up to 122 away."""
 
 
 @dataclass(frozen=True)
@@ -113,6 +116,10 @@ class Made:
         """Return the squared norm of each owner's: (owners,)."""
         squares: torch.Tensor = torch.linalg.vector_norm(self.rows.flatten(1), dim=1).square()
         return squares
+
+    def rounding(self) -> torch.Tensor:
+        """Return the square of how far what is added of each owner may be from its gradient: (owners,)."""
+        return self.squares() * (ROUNDING * torch.finfo(self.rows.dtype).eps) ** 2
 
     def total(self, factors: torch.Tensor) -> torch.Tensor:
         """Return the sum over owners, each multiplied with a factor: ``factors`` (owners,)."""
@@ -152,6 +159,10 @@ class Product(ABC):
         """Return both factors of some owners, (owners, groups, size, positions)."""
 
     @abstractmethod
+    def sides(self) -> tuple[torch.Tensor, torch.Tensor]:
+        """Return the squared norms of both factors, or more than they are: (owners,) each."""
+
+    @abstractmethod
     def total(self, factors: torch.Tensor) -> torch.Tensor:
         """Return the sum over owners, each multiplied with a factor: ``factors`` (owners,)."""
 
@@ -171,6 +182,19 @@ class Product(ABC):
             left, right = self.grams(some)
             found.append((left * right).sum((1, 2, 3)))
         return torch.cat(found).clamp_(min=0).to(self.dtype)
+
+    def rounding(self) -> torch.Tensor:
+        """Return the square of how far what is added of each owner may be from its gradient: (owners,).
+
+        Where the products of a sum cancel, little is left of them but what rounding leaves. A norm that is computed in
+        another way than the sum may then be nothing beside it, and would not clip it.
+        """
+        left, right = self.sides()
+        return (left.sqrt() * right.sqrt() * (ROUNDING * torch.finfo(self.dtype).eps)).square()
+
+    def squares_of(self, rows: torch.Tensor) -> torch.Tensor:
+        """Return the squared norm of all numbers of each owner's records: (records, …) to (owners,)."""
+        return self.owners.add(torch.linalg.vector_norm(rows.flatten(1), dim=1, dtype=self.dtype).square())
 
     def grams(self, some: slice) -> tuple[torch.Tensor, torch.Tensor]:
         """Return both factors' Gram matrices of some owners, (owners, groups, positions, positions) float64."""

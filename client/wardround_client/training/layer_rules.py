@@ -161,6 +161,11 @@ class Convolution(Product):
         windows = _windows(unfolded, layer.kernel_size, layer.stride, layer.dilation, self.padding, plain.shape[2:])
         return self._side(plain.flatten(2), some), self._side(windows, some)
 
+    def sides(self) -> tuple[torch.Tensor, torch.Tensor]:
+        """Return the squared norms of channels, and of as many windows as a number may be in."""
+        everybody = slice(0, len(self.owners))
+        return self.squares_of(self._gradient(everybody)), self.window * self.squares_of(self._given(everybody))
+
     def _side(self, rows: torch.Tensor, some: slice) -> torch.Tensor:
         # (records, groups, size, positions)
         grouped = rows.reshape(len(rows), self.call.layer.groups, -1, rows.shape[-1])
@@ -273,6 +278,10 @@ class Linear(Product):
         """Return outputs' gradients and inputs."""
         return self._side(self.call.gradient, some), self._side(self.call.given, some)
 
+    def sides(self) -> tuple[torch.Tensor, torch.Tensor]:
+        """Return the squared norms of outputs' gradients and of inputs."""
+        return self.squares_of(self.call.gradient), self.squares_of(self.call.given)
+
     def _side(self, rows: torch.Tensor, some: slice) -> torch.Tensor:
         lines = rows[self.owners.records_of(some)].to(self.dtype)
         lines = lines.reshape(len(lines), self.positions, rows.shape[-1])
@@ -312,6 +321,10 @@ class Embedding(Product):
         sides = (self.owners.table(rows, some).flatten(1, 2) for rows in (chosen, self.gradient[records]))
         left, right = (side.mT.unsqueeze(1) for side in sides)
         return left, right
+
+    def sides(self) -> tuple[torch.Tensor, torch.Tensor]:
+        """Return how many entries are named, and the squared norm of their gradients."""
+        return self.owners.add(torch.full_like(self.gradient[:, 0, 0], self.positions)), self.squares_of(self.gradient)
 
     def costs(self) -> Costs:
         """Return what the ways to its norm take of an owner."""

@@ -24,7 +24,7 @@ from wardround_client.tasks.contract import Loss
 from wardround_client.tasks.registry import local_task, loss_of
 from wardround_client.training.accounting import SampledGaussian, before_rounds, epsilon_of, noise_multiplier_for
 from wardround_client.training.augmentation import Move, augment
-from wardround_client.training.bookkeeping import BookKeeping
+from wardround_client.training.bookkeeping import BookKeeping, clipping_factors
 from wardround_client.training.devices import CPU, enough_memory, too_small
 from wardround_client.training.discrete_gaussian import discrete_gaussian
 from wardround_client.training.memory import keep_memory
@@ -460,8 +460,12 @@ def _private_steps(this: _Round, privacy: DpSgd, plan: PrivacyPlan) -> None:
 
 def _step_sums(this: _Round, books: BookKeeping, privacy: DpSgd, plan: PrivacyPlan, step: int) -> list[torch.Tensor]:
     """Return a step's sum of clipped gradients, from its beginning."""
-    books.drop()
-    return _clipped_sums(books, _drawn(this, privacy, plan, step), privacy.clip_norm)
+    for add_up in (_clipped_sums, _finite_sums):
+        books.drop()
+        sums = add_up(books, _drawn(this, privacy, plan, step), privacy.clip_norm)
+        if torch.isfinite(nn.utils.get_total_norm(sums)):
+            break
+    return sums
 
 
 def _clipped_sums(
@@ -473,6 +477,25 @@ def _clipped_sums(
         some = books.clipped_sum(losses, counts, clip_norm)
         sums = some if sums is None else [before.add_(more) for before, more in zip(sums, some, strict=True)]
     return [torch.zeros_like(weight) for weight in books.weights] if sums is None else sums
+
+
+def _finite_sums(
+    books: BookKeeping, drawn: Iterable[tuple[torch.Tensor, list[int]]], clip_norm: float
+) -> list[torch.Tensor]:
+    """Return the sum of the drawn patients' clipped gradients, one by one: those that are not finite are left out.
+
+    A training that broke off would say of one patient, without noise, that they are in it: parameters can be made up so
+    that the numbers of a single known image overflow.
+    """
+    sums = [torch.zeros_like(weight) for weight in books.weights]
+    for losses, counts in drawn:
+        for gradient in books.each(losses, counts):
+            norm = nn.utils.get_total_norm(gradient)
+            if torch.isfinite(norm):
+                factor = clipping_factors(norm, clip_norm)
+                for total, part in zip(sums, gradient, strict=True):
+                    total.add_(part * factor)
+    return sums
 
 
 def _drawn(this: _Round, privacy: DpSgd, plan: PrivacyPlan, step: int) -> Iterator[tuple[torch.Tensor, list[int]]]:

@@ -29,7 +29,7 @@ from wardround_client.maps.in_lesions import measured
 from wardround_client.preparation.asking import cases_of, image_cases, slice_by_slice
 from wardround_client.preparation.dataset import Dataset, prepare, take_in
 from wardround_client.preparation.kept_images import areas_alike
-from wardround_client.preparation.preprocessing import located, to_network_form
+from wardround_client.preparation.preprocessing import Place, located, to_network_form
 from wardround_client.preparation.source import Source
 from wardround_client.preparation.steps.crop import PART, STEP
 from wardround_client.preview.make import preview
@@ -152,19 +152,21 @@ def test_a_box_goes_into_the_form_of_a_part_and_back(data: st.DataObject) -> Non
     inside = [sorted(data.draw(st.floats(*ends)) for _ in range(2)) for ends in sides]
     box = Box(inside[0][0], inside[1][0], inside[0][1], inside[1][1], 0)
     size = data.draw(st.integers(8, 96))
-    formed = np.array(to_form([box], part, size), np.float32)[:, :4]
+    spacing = data.draw(st.sampled_from([None, (1.0, 1.0), (0.5, 1.0), (1.0, 0.25)]))
+    formed = np.array(to_form([box], part, size, spacing), np.float32)[:, :4]
     assert formed.min() >= 0
     assert formed.max() <= size + 1e-3
-    back = from_form(formed, part, size)[0]
-    thinnest = min(max(1, round(side * size / max(part.shape))) / side for side in part.shape)
+    back = from_form(formed, part, size, spacing)[0]
+    place = Place.of(*part.shape, size, spacing)
+    thinnest = min(place.rows / part.shape[0], place.columns / part.shape[1])
     assert back == pytest.approx([box.top, box.left, box.bottom, box.right], abs=1e-4 / min(1, thinnest) + 1e-3)
 
 
 def test_a_box_in_the_form_of_a_part_is_where_it_was_computed_by_hand_and_is_cut_off_at_its_edges() -> None:
     part = Area(10, 20, 110, 70)  # 100 rows, 50 columns: 64 and 32 in the form, with 16 columns of margin beside
-    assert to_form([Box(35, 30, 60, 45, 1)], part, 64)[0] == pytest.approx((16, 22.4, 32, 32, 1))
-    assert to_form([Box(0, 0, 200, 45, 1)], part, 64)[0] == pytest.approx((0, 16, 64, 32, 1))
-    back = from_form(np.array([[16, 22.4, 32, 32], [0, 0, 64, 64]], np.float32), part, 64)
+    assert to_form([Box(35, 30, 60, 45, 1)], part, 64, None)[0] == pytest.approx((16, 22.4, 32, 32, 1))
+    assert to_form([Box(0, 0, 200, 45, 1)], part, 64, None)[0] == pytest.approx((0, 16, 64, 32, 1))
+    back = from_form(np.array([[16, 22.4, 32, 32], [0, 0, 64, 64]], np.float32), part, 64, None)
     assert back.tolist() == [pytest.approx([35, 30, 60, 45], abs=1e-3), [10, 20, 110, 70]]
 
 
@@ -333,8 +335,9 @@ def test_boxes_are_learnt_in_the_part_and_drawn_in_the_stored_image_with_sides_i
     assert kept.intake.left_out == {"outside-crop": 1}  # whose box lies in the air
     assert len(kept.test) == 5
     first = np.asarray(kept.test.targets[:1])
-    by_hand = (15 - 5, 20 - 9, 35 - 5, 30 - 9)  # in the part, which has 48 rows and 36 columns: 32 and 24 in the form
-    assert first[0, 0, :4] == pytest.approx([at * 2 / 3 + 4 * (side % 2) for side, at in enumerate(by_hand)])
+    by_hand = (15 - 5, 20 - 9, 35 - 5, 30 - 9)  # in the part of 48 rows of 0.5 mm and 36 columns of 0.25 mm, 24 x 9 mm
+    in_form = [at * 12 / 36 + 10 if side % 2 else at * 32 / 48 for side, at in enumerate(by_hand)]  # 32 x 12 pixels
+    assert first[0, 0, :4] == pytest.approx(in_form)
     (case,) = image_cases([hospital / "0.dcm"], detecting(), frozenset())
     (box,) = answered(case, first, detecting())
     assert [box[side] for side in ("x0", "y0", "x1", "y1")] == pytest.approx([20, 15, 30, 35], abs=0.1)
@@ -361,15 +364,15 @@ def test_all_slices_of_a_series_are_cut_alike_and_outlines_come_back_to_the_grid
     part = Area(1, 1, 5, 6)
     of = outlining(data={"steps": [TIGHT]})
     asked, plain = slice_by_slice([series], of.data), slice_by_slice([series], outlining().data)
-    assert asked.about == {"crop": {"x0": 1, "y0": 1, "x1": 6, "y1": 5}, "squeezed": 2.0}
-    assert plain.about == {"squeezed": 2.0}
+    assert asked.about == {"crop": {"x0": 1, "y0": 1, "x1": 6, "y1": 5}}
+    assert plain.about == {}
     by_hand = replace(series, slices=tuple(_Cut(one, part) for one in series.slices))  # type: ignore[arg-type]
     values = np.stack([one.values() for one in by_hand.slices])
     low, high = np.percentile(series.volume(), (0.5, 99.5))  # measured on all of the series
     scaled = np.clip((values - low) / (high - low), 0, 1).astype(np.float32)
     window = study(data={"intensity": "window"}).data
     for plane, form in zip(scaled, asked.images, strict=True):
-        assert form == pytest.approx(to_network_form(Image(plane[None], None), window), abs=1e-6)
+        assert form == pytest.approx(to_network_form(Image(plane[None], (1.0, 2.0)), window), abs=1e-6)
     assert asked.back is not None
     assert asked.lay is not None
     outputs = torch.zeros(5, 2, 16, 16)
@@ -380,7 +383,7 @@ def test_all_slices_of_a_series_are_cut_alike_and_outlines_come_back_to_the_grid
     assert np.array_equal(asked.lay(np.ones((5, 16, 16), np.float32)), everywhere)
     corner = np.zeros(series.geometry.shape, np.uint8)
     corner[2, 1:3, 3:6] = 1  # off the middle of the part, so that a shift or a mirror would show
-    formed = torch.from_numpy(outline_to_form(part.of(corner), 16)).long()
+    formed = torch.from_numpy(outline_to_form(part.of(corner), 16, series.geometry.spacing_mm)).long()
     drawn = asked.back(torch.nn.functional.one_hot(formed, 2).permute(0, 3, 1, 2).float())
     assert np.array_equal(drawn, corner)
 
@@ -441,7 +444,7 @@ def test_boxes_around_outlines_of_cut_slices_are_drawn_where_the_outlines_lie(tm
     assert part is not None
     where = np.argwhere(one.mask)
     (_, top, left), (_, bottom, right) = where.min(axis=0), where.max(axis=0) + 1
-    formed = together([to_form([Box(top, left, bottom, right, 0)], part, 16)] * len(one.mask))
+    formed = together([to_form([Box(top, left, bottom, right, 0)], part, 16, None)] * len(one.mask))
     formed[[0, 3], :, 4] = -1
     drawn = answered(case, formed, of)
     assert sorted(box["slice"] for box in drawn) == [2, 3]
@@ -454,9 +457,9 @@ def test_boxes_around_outlines_of_cut_slices_are_drawn_where_the_outlines_lie(tm
 def test_a_map_of_a_part_lies_on_the_whole_image_where_the_part_does(hospital: Path, tmp_path: Path) -> None:
     lesion = np.zeros((64, 56), bool)
     lesion[20:40, 15:30] = True
-    own = outline_to_form(WITH_MARGIN.of(lesion[None].astype(np.uint8)), 32).astype(np.float32)
+    own = outline_to_form(WITH_MARGIN.of(lesion[None].astype(np.uint8)), 32, None).astype(np.float32)
     even = np.ones_like(own)
-    right, wrong = measured(own, even, lesion, WITH_MARGIN), measured(own, even, lesion, Area.whole(64, 56))
+    right, wrong = (measured(own, even, lesion, part, None) for part in (WITH_MARGIN, Area.whole(64, 56)))
     assert right.mass > 0.9 > wrong.mass
     assert right.untrained == pytest.approx(lesion.sum() / np.prod(WITH_MARGIN.shape))
     assert right.area == pytest.approx(right.untrained)  # a map that says nothing has what a random one has
@@ -483,7 +486,7 @@ def test_the_preview_shows_what_is_left_with_its_boxes_and_says_where_nothing_is
     for stage in (stored, cut):
         ((top, left, bottom, right, _),) = stage.boxes
         assert np.array_equal(stage.pixels[0, int(top) : int(bottom), int(left) : int(right)], pixels[20:25, 20:30])
-    assert seen.boxes[0][:4] == to_form([Box(20, 20, 25, 30, 0)], WITH_MARGIN, 32)[0][:4]
+    assert seen.boxes[0][:4] == to_form([Box(20, 20, 25, 30, 0)], WITH_MARGIN, 32, None)[0][:4]
     assert "around it" in cut.name
     assert "nothing is cut off" not in cut.name
     _, whole, *_ = of_image(tmp_path / "in", instances["whole.dcm"], detecting(), None).stages

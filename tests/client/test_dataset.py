@@ -217,6 +217,30 @@ def test_the_aspect_is_kept_and_the_rest_is_zero() -> None:
     assert (rows.min(), rows.max()) == (6, 9)
 
 
+def disc(spacing_mm: tuple[float, float]) -> Image:
+    """Return 48 x 96 mm of air with a disc of 16 mm off its middle, on a grid of this spacing."""
+    rows, columns = (np.arange(round(side / apart)) for side, apart in zip((48, 96), spacing_mm, strict=True))
+    y, x = (rows[:, None] + 0.5) * spacing_mm[0], (columns[None] + 0.5) * spacing_mm[1]
+    return Image(np.clip(9 - np.hypot(y - 20, x - 30), 0, 2)[None].astype(np.float32), spacing_mm)
+
+
+@pytest.mark.parametrize("spacing_mm", [(0.5, 1.0), (1.0, 0.5), (1.0, 0.4)])
+def test_a_disc_is_round_whatever_the_shape_of_the_pixels(spacing_mm: tuple[float, float]) -> None:
+    data = study(data=MR | {"image_size": 64, "intensity": "range"}).data
+    form, expected = to_network_form(disc(spacing_mm), data), to_network_form(disc((0.5, 0.5)), data)
+    assert np.abs(form - expected).max() < 0.12
+    high, wide = np.ptp(np.argwhere(form[0] > 0.5), axis=0) + 1
+    assert abs(high - wide) <= 1
+    squeezed = to_network_form(Image(disc(spacing_mm).pixels, None), data)
+    assert np.abs(squeezed - expected).max() > 0.9
+
+
+def test_sides_that_differ_by_a_rounding_are_one_length_and_change_no_byte() -> None:
+    data, pixels = study(data=MR).data, np.random.default_rng(0).normal(size=(1, 30, 21)).astype(np.float32)
+    stated = [None, (1.0, 1.0), (0.351563, 0.351562), (0.2, 0.2015), (5.0, 0.7, 0.7)]
+    assert len({to_network_form(Image(pixels, one), data).tobytes() for one in stated}) == 1
+
+
 @pytest.mark.parametrize("intensity", ["percentile", "range"])
 def test_an_image_of_one_value_becomes_zeros(intensity: str) -> None:
     form = to_network_form(image(np.full((1, 20, 20), 1000.0)), study(data=MR | {"intensity": intensity}).data)

@@ -212,11 +212,11 @@ def test_a_box_that_leaves_the_view_is_gone() -> None:
 
 def test_a_box_goes_to_the_networks_form_and_back() -> None:
     box = Box(10, 20, 110, 60, 1)
-    (formed,) = to_form([box], Area.whole(200, 100), 64)
+    (formed,) = to_form([box], Area.whole(200, 100), 64, None)
     assert formed == pytest.approx((3.2, 16 + 6.4, 35.2, 16 + 19.2, 1))
-    back = from_form(np.array([formed[:4]], np.float32), Area.whole(200, 100), 64)
+    back = from_form(np.array([formed[:4]], np.float32), Area.whole(200, 100), 64, None)
     assert back[0].tolist() == pytest.approx([10, 20, 110, 60], abs=1e-3)
-    beside = from_form(np.array([[0, 0, 20, 10]], np.float32), Area.whole(200, 100), 64)
+    beside = from_form(np.array([[0, 0, 20, 10]], np.float32), Area.whole(200, 100), 64, None)
     assert beside[0, 3] == 0  # in the margin, not in the image
 
 

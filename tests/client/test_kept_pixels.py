@@ -9,6 +9,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+import nibabel as nib
 import numpy as np
 import pytest
 from hypothesis import given
@@ -25,6 +26,7 @@ from wardround_client.intake import kept_pixels, readers
 from wardround_client.intake.index import scan
 from wardround_client.intake.kept_pixels import Room
 from wardround_client.preparation import kept_images
+from wardround_client.preparation.kept_images import keep_images
 from wardround_client.preparation.preprocessing import levels_to_network_form, to_network_form
 from wardround_client.preparation.source import Source
 
@@ -62,12 +64,14 @@ def fill(folder: Path) -> None:
         "jpeg 2000": compressed(JPEG2000Lossless, RescaleSlope=3, RescaleIntercept=0),
         "big endian": tiny(PIXELS.astype(">u2"), syntax=ExplicitVRBigEndian),
         "colour": tiny(COLOURS),
+        "not square": compressed(RLELossless, PixelSpacing=[0.5, 0.25]),
     }
     made["padding"]["PixelPaddingValue"].VR = "US"
     for name, one in made.items():
         save(one, folder / f"{name}.dcm")
     Pillow.fromarray(PIXELS).save(folder / "grey.png")
     Pillow.fromarray(COLOURS).save(folder / "colour.png")
+    nib.save(nib.Nifti1Image(PIXELS.astype(np.int16)[..., None], np.diag([1.0, 3.0, 1.0, 1.0])), folder / "not.nii")
 
 
 @pytest.mark.parametrize("workers", [1, 2])
@@ -196,6 +200,21 @@ def test_what_no_record_names_is_swept_when_no_scan_can_be_writing_it(tmp_path: 
     assert not list((tmp_path / "state" / kept_pixels.FOLDER).iterdir())
 
 
+def test_an_image_whose_pixels_have_another_shape_is_prepared_again_and_one_that_is_square_keeps_its_key(
+    tmp_path: Path,
+) -> None:
+    of, keys, forms = study(data={"modalities": ["MR"], "image_size": 16}).data, [], []
+    for number, apart in enumerate([None, [0.5, 0.5], [1.0, 0.5]]):
+        source = Source(tmp_path / f"{number}", tmp_path / f"state-{number}")
+        save(tiny(PIXELS, **({} if apart is None else {"PixelSpacing": apart})), source.folder / "a.dcm")
+        found = scan(source.folder, state=source.state)
+        made = keep_images(source, of, found.accepted, found.kept)
+        keys.append(made.key)
+        forms.append(made.images.tobytes())
+    assert (keys[0] == keys[1], keys[1] == keys[2]) == (True, False)
+    assert (forms[0] == forms[1], forms[1] == forms[2]) == (True, False)
+
+
 @given(
     seed=st.integers(0, 2**32 - 1),
     top=st.integers(0, 400),
@@ -204,9 +223,17 @@ def test_what_no_record_names_is_swept_when_no_scan_can_be_writing_it(tmp_path: 
     inverted=st.booleans(),
     window=st.sampled_from([None, Window(40.0, 80.5, "LINEAR"), Window(3.0, 9.0, "SIGMOID")]),
     intensity=st.sampled_from(["percentile", "range", "window"]),
+    spacing=st.sampled_from([None, (0.5, 0.25), (1.0, 1.0)]),
 )
 def test_the_short_way_into_the_network_s_form_has_the_bytes_of_the_long_one(
-    seed: int, top: int, signed: bool, slope: float, inverted: bool, window: Window | None, intensity: str
+    seed: int,
+    top: int,
+    signed: bool,
+    slope: float,
+    inverted: bool,
+    window: Window | None,
+    intensity: str,
+    spacing: tuple[float, float] | None,
 ) -> None:
     rng = np.random.default_rng(seed)
     stored = rng.integers(0, top + 1, (rng.integers(1, 40), rng.integers(12, 40)), dtype=np.uint16)
@@ -219,8 +246,8 @@ def test_the_short_way_into_the_network_s_form_has_the_bytes_of_the_long_one(
         return grey(meaning, levels[None], several=False, voi=intensity == "window", where="")[0]
 
     long = to_network_form(
-        Image(grey(meaning, stored, several=False, voi=intensity == "window", where="")[None], None), data
+        Image(grey(meaning, stored, several=False, voi=intensity == "window", where="")[None], spacing), data
     )
-    short = levels_to_network_form(stored, values_of, data)
+    short = levels_to_network_form(stored, values_of, data, spacing)
     assert short is None or short.tobytes() == long.tobytes()
     assert short is not None or int(stored.max()) - int(stored.min()) >= stored.size

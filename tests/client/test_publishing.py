@@ -15,11 +15,13 @@ import nibabel
 import numpy as np
 import pytest
 import torch
+from monai.transforms.io.array import LoadImage
 from PIL import Image as Pillow
 
 from examples import study
 from models_made import model_folder
 from outlined_hospitals import outlining, outlining_volumes
+from tiny_dicom import save, tiny
 from wardround_client import networks
 from wardround_client.images import Image, read_image
 from wardround_client.prediction.model import Model, open_model
@@ -205,6 +207,25 @@ def test_a_bundle_prepares_an_image_as_training_does(intensity: str, channels: i
     pixels = np.random.default_rng(1).normal(50, 30, (colours, 31, 47)).astype(np.float32)
     ours = to_network_form(Image(pixels, None), of.data)
     theirs = around_network.PrepareImage(24, channels, intensity)({"image": pixels.swapaxes(1, 2), "path": "x.png"})
+    np.testing.assert_allclose(theirs["image"][0].numpy(), ours, atol=1e-6)
+
+
+@pytest.mark.filterwarnings("ignore::UserWarning", "ignore::FutureWarning")  # of MONAI's readers
+@pytest.mark.parametrize("apart", [(0.5, 0.2), (0.2, 0.5), (0.2, 0.2)])
+@pytest.mark.parametrize("stated", ["PixelSpacing", "ImagerPixelSpacing", "affine"])
+def test_a_bundle_makes_pixels_square_as_training_does(tmp_path: Path, apart: tuple[float, float], stated: str) -> None:
+    of = study(data={"image_size": 24, "intensity": "range"})
+    pixels = np.random.default_rng(1).integers(0, 900, (31, 47)).astype(np.uint16)
+    if stated == "affine":
+        path = tmp_path / "x.nii.gz"
+        lying = nibabel.Nifti1Image(pixels.astype(np.int16).T[..., None], np.diag([-apart[1], -apart[0], 1.0, 1.0]))
+        nibabel.save(lying, path)
+    else:
+        path = tmp_path / "x.dcm"
+        save(tiny(pixels, **{stated: list(apart)}), path)
+    ours = to_network_form(read_image(path), of.data)
+    image = LoadImage(image_only=True, ensure_channel_first=True)(path)
+    theirs = around_network.PrepareImage(24, 1, "range")({"image": image, "path": str(path)})
     np.testing.assert_allclose(theirs["image"][0].numpy(), ours, atol=1e-6)
 
 

@@ -5,7 +5,7 @@ The one part of this room that a hospital's answers are made with (import contra
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from functools import lru_cache
 
 import numpy as np
@@ -134,7 +134,8 @@ def _sums(network: nn.Module, study: Study, dataset: Dataset, lesions: Mapping[i
         images = examples.images(np.array([place]))
         of = 1 if study.outputs == 2 and not task.apart else _decided(network, examples, place)
         area = pictured.areas.get(pictured.files[place]) or Area.whole(*lesion.shape)
-        total += MapSums.of(measured(*sanity.maps_of(network, study, method, images, of), lesion, area))
+        own = sanity.maps_of(network, study, method, images, of)
+        total += MapSums.of(measured(*own, lesion, area, pictured.spacings_mm[place]))
     return total
 
 
@@ -144,8 +145,12 @@ def _decided(network: nn.Module, examples: Examples, place: int) -> int:
     return int(probabilities_of(network, one).argmax())
 
 
-def measured(own: sanity.Map, untrained: sanity.Map, lesion: Lesion, area: Area) -> InLesion:
+def measured(
+    own: sanity.Map, untrained: sanity.Map, lesion: Lesion, area: Area, spacing_mm: Sequence[float] | None
+) -> InLesion:
     """Lay two maps in the form (1, size, size) of a part of an image on all of it, and measure them there."""
     height, width = lesion.shape
-    heat, random = (area.back(map_from_form(each, *area.shape)[0], height, width) for each in (own, untrained))
+    heat, random = (
+        area.back(map_from_form(each, *area.shape, spacing_mm)[0], height, width) for each in (own, untrained)
+    )
     return measure(heat, random, lesion, area)

@@ -61,11 +61,9 @@ _ABOUT = {
     "series_uid": tag("SeriesInstanceUID"),
     "sop_uid": tag("SOPInstanceUID"),
 }
-_ALMOST_SQUARE = 1.05
-"""The longer side of a pixel by the shorter one."""
 _HEAD = 1 << 16
 """Bytes by which a file's format is told."""
-_OF_AN_IMAGE = {"series": {"sop_uid"}, "patient": {"sop_uid", "series_uid", "study_uid", "crop", "squeezed"}}
+_OF_AN_IMAGE = {"series": {"sop_uid"}, "patient": {"sop_uid", "series_uid", "study_uid", "crop"}}
 """What is not the same for all images of a record."""
 _MODALITY = tag("Modality")
 Prepare = Callable[[Sequence[Series], Data], Asked]
@@ -98,7 +96,7 @@ class _Opened:
         form, area = preprocessing.located(self.image, data, area)
         apart = self.image.spacing_mm
         spacing = None if apart is None else (apart[-2], apart[-1])
-        about = self.about | _of_form(area, data, spacing)
+        about = self.about | _crop(area, data)
         return Asked(form[None], about, area=area, spacing_mm=spacing)
 
 
@@ -372,20 +370,9 @@ def _part(stated: Sequence[str], data: Data) -> dict[str, str]:
     return {"body_part": " ".join(stated) or UNKNOWN} if data.body_parts else {}
 
 
-def _of_form(area: Area, data: Data, spacing_mm: tuple[float, float] | None) -> dict[str, Any]:
-    """Say what a network of single images and slices does not see of an image: what is cut off, and its proportions."""
-    return _crop(area, data) | _squeezed(spacing_mm)
-
-
 def _crop(area: Area, data: Data) -> dict[str, dict[str, int]]:
     """Say which part of an image the network sees, in pixels of the image, in a study that cuts images."""
     return {"crop": {"x0": area.left, "y0": area.top, "x1": area.right, "y1": area.bottom}} if cuts(data.steps) else {}
-
-
-def _squeezed(spacing_mm: tuple[float, float] | None) -> dict[str, float]:
-    """Say how far the pixels of an image are from squares, which a network of single images takes them for."""
-    ratio = max(spacing_mm) / min(spacing_mm) if spacing_mm else 1.0
-    return {"squeezed": round(ratio, 2)} if ratio > _ALMOST_SQUARE else {}
 
 
 def _other_modality(found: Sequence[str], data: Data) -> ImageRefused:
@@ -490,7 +477,7 @@ def slices_of(series: Sequence[Series], data: Data) -> Asked:
     grid = series[0].geometry
     area = series_area(series[0], grid, data)
     images = np.stack([*forms(series, grid, data, range(grid.shape[0]), area)])  # (slices, channels, size, size)
-    return Asked(images, _of_form(area, data, grid.spacing_mm[1:]), area=area)
+    return Asked(images, _crop(area, data), area=area, spacing_mm=grid.spacing_mm[1:])
 
 
 def slice_by_slice(series: Sequence[Series], data: Data) -> Asked:
@@ -507,13 +494,13 @@ def slice_by_slice(series: Sequence[Series], data: Data) -> Asked:
 
     def back(outputs: torch.Tensor) -> NDArray[np.uint8]:
         starts = range(0, len(outputs), SLICES_BACK)
-        drawn = np.concatenate([from_form(outputs[at : at + SLICES_BACK], *area.shape) for at in starts])
-        return area.back(drawn, *grid.shape[1:])
+        drawn = [from_form(outputs[at : at + SLICES_BACK], *area.shape, grid.spacing_mm) for at in starts]
+        return area.back(np.concatenate(drawn), *grid.shape[1:])
 
     def lay(heat: NDArray[np.float32]) -> NDArray[np.float32]:
-        return area.back(map_from_form(heat, *area.shape), *grid.shape[1:])
+        return area.back(map_from_form(heat, *area.shape, grid.spacing_mm), *grid.shape[1:])
 
-    return Asked(images, _of_form(area, data, grid.spacing_mm[1:]), back=back, lay=lay)
+    return Asked(images, _crop(area, data), back=back, lay=lay)
 
 
 def whole_volume(series: Sequence[Series], data: Data) -> Asked:

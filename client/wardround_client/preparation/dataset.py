@@ -75,6 +75,8 @@ class Pictured:
     folder: Path = field(repr=False)
     files: tuple[str, ...] = field(repr=False)
     """(test images,) in the order of the split."""
+    spacings_mm: tuple[tuple[float, ...] | None, ...] = ()
+    """(test images,) of each what its file says of the distances between its pixels."""
     areas: Mapping[str, Area] = field(default_factory=dict, repr=False)
     """File to the part of its image that the network sees, where a step cuts images."""
 
@@ -262,8 +264,12 @@ def prepare(
         labelled=_labelled(used, words),
         accounts=tuple(accounts[name] for name in names),
         trains=trains,
-        pictured=Pictured(source.folder, tuple(one.file for one in tested), made.areas) if is_file_each else None,
+        pictured=_pictured(source.folder, tested, made.areas) if is_file_each else None,
     )
+
+
+def _pictured(folder: Path, tested: Sequence[Instance], areas: Mapping[str, Area]) -> Pictured:
+    return Pictured(folder, tuple(one.file for one in tested), tuple(one.spacing_mm for one in tested), areas)
 
 
 def _records(

@@ -57,7 +57,9 @@ def keep_images(source: Source, data: Data, wanted: Sequence[Instance], kept: Ma
         + "".join(f" {one}" for one in sorted(source.formats))
     )
     together = cuts(data.steps) and data.cut_alike  # then what is left of an image hangs on the others of its series
-    named = "\n".join("\t".join((one.file, one.pixel_digest, *(series_of(one) if together else ()))) for one in wanted)
+    named = "\n".join(
+        "\t".join((one.file, one.pixel_digest, *_aspect(one), *(series_of(one) if together else ()))) for one in wanted
+    )
     key = hashlib.sha256(f"{form}\n{named}".encode("utf-8", "surrogateescape")).hexdigest()[:32]
     folder = source.state / FOLDER / key
     facts = made_once(
@@ -125,8 +127,14 @@ def _image(source: Source, data: Data, instance: Instance, kept: Kept | None, st
     if kept is None or stored is None:
         return read_image(source.folder / where, voi=voi)
     if kept.meaning is None:
-        return Image(plain_pixels(stored, colour=stored.ndim == 3, voi=voi, where=where), None)
+        return Image(plain_pixels(stored, colour=stored.ndim == 3, voi=voi, where=where), instance.spacing_mm)
     return Image(dicom_pixels(kept.meaning, stored, several=False, voi=voi, where=where), instance.spacing_mm)
+
+
+def _aspect(instance: Instance) -> tuple[str, ...]:
+    """Name the form of an image's pixels, where they are not square."""
+    aspect = preprocessing.aspect_of(instance.spacing_mm)
+    return () if aspect == 1 else (f"{aspect:.6g}",)
 
 
 def _network_form(
@@ -146,7 +154,7 @@ def _network_form(
             values: NDArray[np.float32] = dicom_pixels(meaning, levels[None], several=False, voi=voi, where=where)[0, 0]
             return values
 
-        form = preprocessing.levels_to_network_form(stored, values_of, data)
+        form = preprocessing.levels_to_network_form(stored, values_of, data, instance.spacing_mm)
         if form is not None:
             return form, Area.whole(*stored.shape)
     return preprocessing.located(_image(source, data, instance, kept, stored), data, area)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Hashable, Iterable
+from collections.abc import Callable, Hashable, Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any, TypeVar
 
@@ -20,6 +20,8 @@ from wardround_common.study.steps import Area
 Name = TypeVar("Name", bound=Hashable)
 Number = float | np.floating[Any]
 PERCENTILES = (0.5, 99.5)
+ALMOST_SQUARE = 1.01
+"""The longer side of a pixel by the shorter one, up to which it is a square: headers round."""
 VERSION = 1  # prepared images of another version are made again
 
 
@@ -29,7 +31,7 @@ def to_network_form(image: Image, data: Data) -> NDArray[np.float32]:
 
 
 def located(image: Image, data: Data, area: Area | None = None) -> tuple[NDArray[np.float32], Area]:
-    """Match the channels, take the study's steps, scale to 0..1, resize with the aspect kept, and pad with zeros.
+    """Match the channels, take the study's steps, scale to 0..1, resize to square pixels, and pad with zeros.
 
     Returns (channels, image_size, image_size) float32, and which part of the image that is: all of it but where a step
     cuts, and there ``area`` where that was found over several images (:func:`cut_alike`). An image of one value becomes
@@ -53,7 +55,7 @@ def located(image: Image, data: Data, area: Area | None = None) -> tuple[NDArray
         low, high = pixels.min(), pixels.max()
     else:
         low, high = 0.0, 1.0  # the image's own window has been applied, or a step has scaled
-    return fit(torch.from_numpy(_scaled(pixels, low, high)), data.square).numpy(), area
+    return fit(torch.from_numpy(_scaled(pixels, low, high)), data.square, image.spacing_mm).numpy(), area
 
 
 def cut_alike(images: Iterable[tuple[Name, Hashable, Image]], data: Data) -> dict[Name, Area]:
@@ -75,13 +77,17 @@ def cut_alike(images: Iterable[tuple[Name, Hashable, Image]], data: Data) -> dic
 
 
 def levels_to_network_form(
-    stored: NDArray[np.integer], values_of: Callable[[NDArray[np.integer]], NDArray[np.float32]], data: Data
+    stored: NDArray[np.integer],
+    values_of: Callable[[NDArray[np.integer]], NDArray[np.float32]],
+    data: Data,
+    spacing_mm: Sequence[float] | None,
 ) -> NDArray[np.float32] | None:
     """Bring an image of few grey levels into the same form, in a third of the time and with the same bytes.
 
     What is done to a value is done once to each level between the smallest and the largest. ``stored`` is (height,
-    width); ``values_of`` maps (levels,) to what they mean and never falls, or never rises. None if the levels are too
-    many to be worth it, the study has steps, or its network has other than one channel.
+    width); ``values_of`` maps (levels,) to what they mean and never falls, or never rises; ``spacing_mm`` is the
+    image's. None if the levels are too many to be worth it, the study has steps, or its network has other than one
+    channel.
     """
     smallest, largest = int(stored.min()), int(stored.max())
     if data.channels != 1 or data.steps or largest - smallest >= stored.size:
@@ -98,7 +104,7 @@ def levels_to_network_form(
     else:
         low, high = 0.0, 1.0
     scaled = _scaled(values, low, high).take(places)  # (height, width)
-    return fit(torch.from_numpy(scaled[None]), data.square).numpy()
+    return fit(torch.from_numpy(scaled[None]), data.square, spacing_mm).numpy()
 
 
 def _scaled(pixels: NDArray[np.float32], low: Number, high: Number) -> NDArray[np.float32]:
@@ -131,9 +137,20 @@ def match_channels(pixels: NDArray[np.float32], channels: int) -> NDArray[np.flo
     return np.tensordot(luma, pixels[:3], axes=1)[None]
 
 
+def aspect_of(spacing_mm: Sequence[float] | None) -> float:
+    """Return how high a pixel is for its width, by (..., row, column) distances in mm; 1 where it is square or unsaid.
+
+    Sides that differ by less than a hundredth are one length, written twice.
+    """
+    if spacing_mm is None:
+        return 1.0
+    high, wide = spacing_mm[-2:]
+    return high / wide if max(high, wide) > ALMOST_SQUARE * min(high, wide) else 1.0
+
+
 @dataclass(frozen=True)
 class Place:
-    """Where an image lies in the square that a network sees, in pixels of that square."""
+    """Where an image lies in the square that a network sees, in pixels of that square, which are square themselves."""
 
     rows: int
     columns: int
@@ -141,10 +158,18 @@ class Place:
     left: int
 
     @classmethod
-    def of(cls, height: int, width: int, size: int) -> Place:
-        """Return the place of an image of this height and width: as large as fits, its aspect kept, in the middle."""
-        ratio = size / max(height, width)
-        rows, columns = max(1, round(height * ratio)), max(1, round(width * ratio))
+    def of(cls, height: int, width: int, size: int, spacing_mm: Sequence[float] | None) -> Place:
+        """Return the place of an image: as large as fits, in the middle, and as wide for its height as in the patient.
+
+        Args:
+            height: in pixels of the image, as ``width`` is.
+            width: how many columns it has.
+            size: the side of the square.
+            spacing_mm: (..., row, column) distances of the image; None, where they are unknown, takes them for equal.
+        """
+        high = height * aspect_of(spacing_mm)  # in widths of a pixel
+        ratio = size / max(high, width)
+        rows, columns = max(1, round(high * ratio)), max(1, round(width * ratio))
         return cls(rows, columns, (size - rows) // 2, (size - columns) // 2)
 
 
@@ -153,10 +178,13 @@ def resized(pixels: torch.Tensor, rows: int, columns: int) -> torch.Tensor:
     return functional.interpolate(pixels, (rows, columns), mode="bilinear", antialias=True, align_corners=False)
 
 
-def fit(pixels: torch.Tensor, size: int) -> torch.Tensor:
-    """Bring (channels, height, width) into the square that a network sees: (channels, size, size), padded with 0."""
+def fit(pixels: torch.Tensor, size: int, spacing_mm: Sequence[float] | None) -> torch.Tensor:
+    """Bring (channels, height, width) into the square that a network sees: (channels, size, size), padded with 0.
+
+    Pixels become square, whatever those of the image are (:meth:`Place.of`).
+    """
     height, width = pixels.shape[1:]
-    place = Place.of(height, width, size)
+    place = Place.of(height, width, size, spacing_mm)
     small = resized(pixels[None], place.rows, place.columns)[0]
     right, below = size - place.columns - place.left, size - place.rows - place.top
     return functional.pad(small, (place.left, right, place.top, below))

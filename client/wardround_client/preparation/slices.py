@@ -28,7 +28,7 @@ from wardround_common.errors import ImageRefused
 from wardround_common.study.data import Data
 from wardround_common.study.steps import Area
 
-VERSION = "slices 2"
+VERSION = "slices 3"
 _IMAGES, _MASKS = "images.f32", "masks.u8"
 
 
@@ -77,15 +77,15 @@ def _write_one(
     one: Examination, data: Data, structures: int, images: BinaryIO, masks: BinaryIO, digest: hashlib._Hash
 ) -> dict[str, object]:
     grid, outlined = one.reference.geometry, one.mask.volume()
-    between, rows_mm, columns_mm = grid.spacing_mm
+    between = grid.spacing_mm[0]
     area = series_area(one.channels[0], grid, data)
     if np.count_nonzero(area.of(outlined)) < np.count_nonzero(outlined):
         raise outside_crop()
-    in_plane = spacing_in_form(*area.shape, (rows_mm, columns_mm), data.square)
+    in_plane = spacing_in_form(*area.shape, grid.spacing_mm, data.square)
     word, heights, voxels = hashlib.sha256(), [], []
     numbers: list[int] = np.flatnonzero(one.mask.annotated).tolist()
     for number, form in zip(numbers, forms(one.channels, grid, data, numbers, area), strict=True):
-        (classes,) = to_form(area.of(outlined[number : number + 1]), data.square)
+        (classes,) = to_form(area.of(outlined[number : number + 1]), data.square, grid.spacing_mm)
         heights.append(number * between)
         voxels.append(np.bincount(classes.ravel(), minlength=structures + 1)[1:].tolist())
         for file, made in ((images, form.astype("<f4", copy=False)), (masks, classes)):
@@ -117,7 +117,7 @@ def forms(
     scaled = channels_of(channels, grid, data)
     for number in numbers:
         values = np.stack([area.of(channel.slice(number)) for channel in scaled])
-        yield preprocessing.fit(torch.from_numpy(values), data.square).numpy()
+        yield preprocessing.fit(torch.from_numpy(values), data.square, grid.spacing_mm).numpy()
 
 
 def _read(folder: Path, facts: Facts, form: tuple[int, ...]) -> tuple[Images, Masks]:

@@ -19,6 +19,8 @@ from torch.nn import functional
 
 PERCENTILES = (0.5, 99.5)
 BODY = 0.1
+ALMOST_SQUARE = 1.01
+SPACINGS = ("PixelSpacing", "ImagerPixelSpacing", "NominalScannedPixelSpacing")
 LEAST = 1e-12
 ORIENTATION = 0x0112
 
@@ -72,16 +74,40 @@ def scaled(values: np.ndarray, intensity: str) -> np.ndarray:
     return np.clip((values - low) / (high - low), 0, 1).astype(np.float32)
 
 
-def place(height: int, width: int, size: int) -> tuple[int, int, int, int]:
+def aspect_of(high: float, wide: float) -> float:
+    """Return how high a pixel of these sides is for its width; 1 where they differ by less than a hundredth."""
+    return high / wide if max(high, wide) > ALMOST_SQUARE * min(high, wide) else 1.0
+
+
+def sides_of(image: Any) -> tuple[float, float]:
+    """Return the distances between rows and between columns of an image (channels, columns, rows, …) of MONAI's."""
+    wide, high, *_ = map(float, np.linalg.norm(np.asarray(image.affine)[:3, :3], axis=0))
+    return high, wide
+
+
+def stated_sides(path: str) -> tuple[float, float]:
+    """Return the distances between rows and columns that a DICOM file states; alike where it states none."""
+    from pydicom import dcmread
+
+    header = dcmread(path, stop_before_pixels=True, specific_tags=list(SPACINGS))
+    for keyword in SPACINGS:
+        stated: list[float] = [float(side) for side in header.get(keyword) or ()]
+        if len(stated) == 2 and min(stated) > 0:
+            return stated[0], stated[1]
+    return 1.0, 1.0
+
+
+def place(height: int, width: int, size: int, aspect: float) -> tuple[int, int, int, int]:
     """Return rows, columns, top and left of an image within the square that the network sees."""
-    ratio = size / max(height, width)
-    rows, columns = max(1, round(height * ratio)), max(1, round(width * ratio))
+    high = height * aspect
+    ratio = size / max(high, width)
+    rows, columns = max(1, round(high * ratio)), max(1, round(width * ratio))
     return rows, columns, (size - rows) // 2, (size - columns) // 2
 
 
-def fit(images: torch.Tensor, size: int) -> torch.Tensor:
-    """Bring images (n, channels, height, width) into the square: as large as fits, the aspect kept, padded with 0."""
-    rows, columns, top, left = place(images.shape[2], images.shape[3], size)
+def fit(images: torch.Tensor, size: int, aspect: float) -> torch.Tensor:
+    """Bring images (n, channels, height, width) into the square: as large as fits, pixels square, padded with 0."""
+    rows, columns, top, left = place(images.shape[2], images.shape[3], size, aspect)
     small = resized(images, (rows, columns))
     return functional.pad(small, (left, size - columns - left, top, size - rows - top))
 
@@ -157,9 +183,11 @@ class PrepareImage:
 
     def __call__(self, data: dict[str, Any]) -> dict[str, Any]:
         """Put what the network sees, one image in a batch, into ``image``."""
-        image = data["image"]
+        image, path = data["image"], str(data["path"])
+        nifti, sides = path.endswith((".nii", ".nii.gz")), (1.0, 1.0)
         if image.ndim == 4 and image.shape[-1] == 1:
-            image = turned(image, "LPS") if str(data["path"]).endswith((".nii", ".nii.gz")) else image
+            image = turned(image, "LPS") if nifti else image
+            sides = sides_of(image) if nifti else sides
             image = image[..., 0]
         if image.ndim != 3:
             raise ValueError(f"{data['path']}: this network sees single images, and this file holds several")
@@ -169,7 +197,9 @@ class PrepareImage:
             luma = np.array([0.299, 0.587, 0.114], np.float32)
             values = np.repeat(values[:1], 3, axis=0) if self.channels == 3 else np.tensordot(luma, values[:3], 1)[None]
         upright = np.ascontiguousarray(scaled(values, self.intensity).swapaxes(1, 2))
-        return {**data, "image": fit(torch.from_numpy(upright)[None], self.size)}
+        if not nifti and not path.lower().endswith((".png", ".jpg", ".jpeg")):
+            sides = stated_sides(path)
+        return {**data, "image": fit(torch.from_numpy(upright)[None], self.size, aspect_of(*sides))}
 
 
 class Classify:
@@ -239,13 +269,15 @@ class PrepareSlices:
         lying = turned(data["image"], axes_of(codes))
         values = np.stack([scaled(channel, self.intensity) for channel in plain(lying)])
         slices = np.ascontiguousarray(values.transpose(3, 0, 2, 1))  # (slices, channels, rows, columns)
-        formed = torch.cat([fit(torch.from_numpy(each[None]), self.size) for each in slices])
-        return {**data, "image": formed, "codes": codes, "affine": lying.affine, "shape": slices.shape[2:]}
+        aspect = aspect_of(*sides_of(lying))
+        formed = torch.cat([fit(torch.from_numpy(each[None]), self.size, aspect) for each in slices])
+        way = {"codes": codes, "affine": lying.affine, "shape": slices.shape[2:], "aspect": aspect}
+        return {**data, **way, "image": formed}
 
     def back(self, data: dict[str, Any], logits: torch.Tensor) -> np.ndarray:
         """Return the outline (columns, rows, slices) that logits (slices, outputs, size, size) draw."""
         height, width = data["shape"]
-        rows, columns, top, left = place(height, width, self.size)
+        rows, columns, top, left = place(height, width, self.size, data["aspect"])
         inside = logits[..., top : top + rows, left : left + columns]
         if inside.shape[-2:] != (height, width):
             inside = functional.interpolate(inside, (height, width), mode="bilinear", align_corners=False)

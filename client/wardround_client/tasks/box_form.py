@@ -36,10 +36,13 @@ def together(records: Sequence[Sequence[Sequence[float]]]) -> Boxes:
     return array
 
 
-def to_form(boxes: Sequence[Box], area: Area, size: int) -> list[tuple[float, ...]]:
-    """Return the boxes of an image where preparation lays this part of it; what reaches beyond is cut off."""
+def to_form(boxes: Sequence[Box], area: Area, size: int, spacing_mm: Sequence[float] | None) -> list[tuple[float, ...]]:
+    """Return the boxes of an image where preparation lays this part of it; what reaches beyond is cut off.
+
+    ``spacing_mm``: of the image (:meth:`Place.of`).
+    """
     height, width = area.shape
-    place = Place.of(height, width, size)
+    place = Place.of(height, width, size, spacing_mm)
 
     def row(at: float) -> float:
         return place.top + min(max(at - area.top, 0), height) * (place.rows / height)
@@ -50,14 +53,14 @@ def to_form(boxes: Sequence[Box], area: Area, size: int) -> list[tuple[float, ..
     return [(row(box.top), column(box.left), row(box.bottom), column(box.right), box.of_class) for box in boxes]
 
 
-def from_form(boxes: Boxes, area: Area, size: int) -> Boxes:
+def from_form(boxes: Boxes, area: Area, size: int, spacing_mm: Sequence[float] | None) -> Boxes:
     """Return boxes (n, 4) of the form, which shows this part of an image, in pixels of the image (n, 4).
 
     In both, a box is its upper, left, lower and right edge. It is cut off where the part ends; one that lies beside it
-    is empty.
+    is empty. ``spacing_mm``: of the image.
     """
     height, width = area.shape
-    place = Place.of(height, width, size)
+    place = Place.of(height, width, size, spacing_mm)
     scale = np.array([height / place.rows, width / place.columns] * 2)
     back = (boxes.astype(np.float64) - [place.top, place.left] * 2) * scale
     cut: Boxes = (np.clip(back, 0, [height, width] * 2) + [area.top, area.left] * 2).astype(np.float32)

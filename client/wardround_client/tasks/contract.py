@@ -219,8 +219,6 @@ def cautions_of(facts: Mapping[str, Any]) -> list[str]:
         cautions.append("outside the range that the model was trained on")
     if without := facts.get("images_refused"):
         cautions.append(f"without {without} of its files, {'which was' if without == 1 else 'which were'} refused")
-    if squeezed := facts.get("squeezed"):
-        cautions.append(f"pixels of 1 to {squeezed:g}, which the model takes for square")
     if names := facts.get("not_known"):
         cautions.append(f"without {', '.join(names)}, not known")
     if is_unlike(facts):

@@ -104,7 +104,9 @@ def _targets(
 ) -> NDArray[np.float32]:
     said: Boxes = found.more[0]
     areas = [found.areas.get(one.file) or Area.whole(one.rows, one.columns) for one in files]
-    return together([to_form(said.of[one.file], area, data.square) for one, area in zip(files, areas, strict=True)])
+    return together(
+        [to_form(said.of[one.file], area, data.square, one.spacing_mm) for one, area in zip(files, areas, strict=True)]
+    )
 
 
 def _strata(section: Detection, targets: Targets) -> NDArray[np.int64]:
@@ -188,7 +190,7 @@ def _answer(section: Detection, outputs: torch.Tensor, asked: Asked, case: Case,
     told = []
     for number, one in enumerate(drawn(outputs)):
         enough = bins(one.log_odds) >= edge
-        boxes = from_form(one.boxes[enough], asked.area, outputs.shape[-1])
+        boxes = from_form(one.boxes[enough], asked.area, outputs.shape[-1], asked.spacing_mm)
         for box, log_odds, of_class in zip(boxes, one.log_odds[enough], one.of_class[enough], strict=True):
             top, left, bottom, right = map(float, box)
             if top < bottom and left < right:  # beside the image, which the network sees with a margin, there is none

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import numpy as np
 import torch
 from numpy.typing import NDArray
@@ -12,14 +14,16 @@ from wardround_client.preparation.preprocessing import Place, resized
 Outline = NDArray[np.uint8]
 
 
-def to_form(outline: Outline, size: int) -> Outline:
+def to_form(outline: Outline, size: int, spacing_mm: Sequence[float] | None) -> Outline:
     """Bring outlines (slices, height, width) into the network's form: (slices, size, size) uint8.
+
+    ``spacing_mm``: of the image, as for all functions here (:meth:`Place.of`).
 
     A pixel has the structure that covers most of it, smoothed as the image is; next to the image there is background.
     Where the form is coarser than the image, a structure narrower than half a pixel is lost.
     """
     height, width = outline.shape[1:]
-    place = Place.of(height, width, size)
+    place = Place.of(height, width, size, spacing_mm)
     formed = np.zeros((len(outline), size, size), np.uint8)
     inside = formed[:, place.top : place.top + place.rows, place.left : place.left + place.columns]
     if inside.shape == outline.shape:
@@ -32,12 +36,12 @@ def to_form(outline: Outline, size: int) -> Outline:
     return formed
 
 
-def from_form(outputs: torch.Tensor, height: int, width: int) -> Outline:
+def from_form(outputs: torch.Tensor, height: int, width: int, spacing_mm: Sequence[float] | None) -> Outline:
     """Return the outlines (slices, height, width) that logits (slices, structures + 1, size, size) draw on the image.
 
     Logits are resized and then compared, so that an edge runs between pixels of the form too.
     """
-    place = Place.of(height, width, outputs.shape[-1])
+    place = Place.of(height, width, outputs.shape[-1], spacing_mm)
     inside = outputs[..., place.top : place.top + place.rows, place.left : place.left + place.columns]
     if inside.shape[-2:] != (height, width):
         inside = functional.interpolate(inside, (height, width), mode="bilinear", align_corners=False)
@@ -45,9 +49,11 @@ def from_form(outputs: torch.Tensor, height: int, width: int) -> Outline:
     return outline
 
 
-def map_from_form(heat: NDArray[np.float32], height: int, width: int) -> NDArray[np.float32]:
+def map_from_form(
+    heat: NDArray[np.float32], height: int, width: int, spacing_mm: Sequence[float] | None
+) -> NDArray[np.float32]:
     """Return maps (records, size, size) on the images that they are of: (records, height, width), between places."""
-    place = Place.of(height, width, heat.shape[-1])
+    place = Place.of(height, width, heat.shape[-1], spacing_mm)
     inside = torch.from_numpy(heat)[:, place.top : place.top + place.rows, place.left : place.left + place.columns]
     if tuple(inside.shape[1:]) != (height, width):
         inside = functional.interpolate(inside[:, None], (height, width), mode="bilinear", align_corners=False)[:, 0]
@@ -55,7 +61,7 @@ def map_from_form(heat: NDArray[np.float32], height: int, width: int) -> NDArray
     return laid
 
 
-def spacing_in_form(height: int, width: int, spacing_mm: tuple[float, float], size: int) -> tuple[float, float]:
+def spacing_in_form(height: int, width: int, spacing_mm: Sequence[float], size: int) -> tuple[float, float]:
     """Return how far apart rows and columns lie in the network's form, mm, by how far they lie in the image."""
-    place = Place.of(height, width, size)
-    return spacing_mm[0] * height / place.rows, spacing_mm[1] * width / place.columns
+    place = Place.of(height, width, size, spacing_mm)
+    return spacing_mm[-2] * height / place.rows, spacing_mm[-1] * width / place.columns

@@ -1,10 +1,10 @@
 #!/usr/bin/env bash
 # Orthanc 1.10.1 (Debian 12's package orthanc), pydicom 3.0.2, numpy 2.4.6. Needs apt-get with Debian 12's lists, as
 # root.
-# Behaviour: a search in which a question mark stands for an umlaut finds nobody: `M?ller*` does not find Müller, and
-# `Mu?oz` not Muñoz, in C-FIND, QIDO-RS and the REST API's find. The index from which patients are looked up drops all
-# letters beyond ASCII, so that Müller is kept as MLLER there, and the mark has no letter to stand for. `M*ller*` and
-# the name itself find him, as does the mark for other letters. Nothing warns.
+# Behaviour: a search in which a question mark stands for a letter with an accent finds nobody: `M?ller*` does not find
+# Müller, and `Mu?oz` not Muñoz, in C-FIND, QIDO-RS and the REST API's find. The index from which patients are looked up
+# drops all letters beyond ASCII, so that Müller is kept as MLLER there, and the mark has no letter to stand for.
+# `M*ller*` and the name itself find him, as does the mark for other letters. Nothing warns.
 # Expected: `?` matches any single character (PS3.4 C.2.2.2.4), a ü as well as a u.
 # Seen: "M?ller finds Muller; M*ller finds Muller, Müller; Müller finds Müller; Mu?oz finds nobody; Muñoz finds Muñoz"
 set -euo pipefail

@@ -86,7 +86,8 @@ def keep(address, values, pixels, bits=16):
 
 
 def found(address, query):
-    answer = urlopen(Request(f"{address}/dicom-web/studies?{query}", headers={"Accept": "application/dicom+json"})).read()
+    headers = {"Accept": "application/dicom+json"}
+    answer = urlopen(Request(f"{address}/dicom-web/studies?{query}", headers=headers)).read()
     return ", ".join(sorted(study["00100020"]["Value"][0] for study in json.loads(answer)))
 
 

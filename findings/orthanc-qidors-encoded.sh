@@ -91,7 +91,8 @@ def keep(address, values, pixels, bits=16):
 
 
 def found(address, query):
-    answer = urlopen(Request(f"{address}/dicom-web/studies?{query}", headers={"Accept": "application/dicom+json"})).read()
+    headers = {"Accept": "application/dicom+json"}
+    answer = urlopen(Request(f"{address}/dicom-web/studies?{query}", headers=headers)).read()
     return len(json.loads(answer))
 
 

@@ -100,8 +100,8 @@ with orthanc() as address:
     uri = f"{address}/wado?requestType=WADO&studyUID=1.2.3&seriesUID=1.2.3.4&objectUID=1.2.3.4.5&contentType=image/png"
     line = (
         f"-160, 40, 240, 1000 HU at 40/400: linear {grey(rs + '?window=40,400,linear')}; "
-        f"linear-exact {grey(rs + '?window=40,400,linear-exact')}; without a window in the request: WADO-RS {grey(rs)}, "
-        f"WADO-URI {grey(uri)}, REST {grey(address + '/instances/' + kept['ID'] + '/rendered')}"
+        f"linear-exact {grey(rs + '?window=40,400,linear-exact')}; without a window in the request: "
+        f"WADO-RS {grey(rs)}, WADO-URI {grey(uri)}, REST {grey(address + '/instances/' + kept['ID'] + '/rendered')}"
     )
 print(line)
 expected = (

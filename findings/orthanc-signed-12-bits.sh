@@ -33,7 +33,6 @@ from urllib.request import Request, urlopen
 import numpy as np
 from PIL import Image
 from pydicom import dcmread
-from pydicom import dcmread
 from pydicom.dataset import Dataset, FileMetaDataset
 from pydicom.uid import CTImageStorage, ExplicitVRLittleEndian, generate_uid
 

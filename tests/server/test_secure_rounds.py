@@ -30,6 +30,7 @@ from wardround_common.messages.rounds import (
     Update,
 )
 from wardround_common.randomness import insecure_stream
+from wardround_common.secagg.terms import write_members
 from wardround_common.study.file import Study
 from wardround_common.study.sums import encoding_for
 from wardround_server.rounds.course import Event, RoundBegins, RoundEnds, State, run_study
@@ -550,6 +551,32 @@ def test_an_evaluation_that_is_repeated_in_its_own_round_gets_the_same_bytes(tmp
         again.first_model(parameters, 1)
         heard.append([a.arrays["counts"].tobytes() for _, k, a in again.heard if k == "evaluate"])  # type: ignore[union-attr]
     assert heard[0] == heard[1]
+
+
+def test_a_question_that_could_not_be_answered_is_asked_again_by_no_other_parameters(tmp_path: Path) -> None:
+    """Whether some validation patient's numbers overflow is one bit; bit after bit it is the largest of a feature."""
+    of = fast()
+    memory = Memory(of, tmp_path)
+    cohort = write_members([hospital.desk.join(RUN) for hospital in memory.at.values() if hospital.desk is not None])
+    built = memory.at["a"].built
+    begun = networks.read_vector(networks.build(of))
+
+    def asked(size: float, number: int = 1) -> str:
+        parameters = begun.copy()
+        for name, shape, part in built.layout.slices():
+            if name == "classify.weight":
+                parameters[part] = np.full(np.prod(shape), size)
+        question = EvaluateRequest(of.digest(), number, "validation", parameters, cohort).parts()
+        (_, answer) = next(memory.ask("evaluate", {"a": question}))
+        return answer.reason if isinstance(answer, Failure) else "answers"
+
+    assert asked(1e38) == "model"  # too large for somebody
+    assert asked(1e38) == "model"
+    assert asked(1e37) == "message"
+    memory.at["a"] = Memory(of, tmp_path).at["a"]  # started anew
+    assert asked(1e30) == "message"
+    assert asked(1e30, 2) == "answers"
+    assert asked(1e30, 1) == "message"
 
 
 def test_a_crash_before_the_evaluation_left_does_not_forbid_it(tmp_path: Path) -> None:

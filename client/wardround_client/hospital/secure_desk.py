@@ -116,8 +116,8 @@ class Desk:
         it may be asked in every round.
 
         Raises:
-            MessageError: the terms are not those of this study and roster, another question of this sum was answered,
-                a later sum has begun, or ``once`` was answered in another round.
+            MessageError: the terms are not those of this study and roster, another question of this sum was answered
+                or worked on in vain, a later sum has begun, or ``once`` was answered in another round.
             OutdatedError: this sum was answered in the form of an earlier version.
             RoundError: the study does not allow a sum over this number of hospitals.
         """
@@ -138,6 +138,7 @@ class Desk:
                 raise MessageError(f"a different question of round {number} was already answered")
             return self._kept_upload(last)
         answered = self._answered(what, number, once) if once else []
+        self._begin(what, number, question)
         vector = make(encoding_for(self.study.aggregation, len(members)), threshold)
         upload = Participant(self.name, self.identity, key, self.roster).upload(terms, vector, self.random)
         if once:
@@ -236,6 +237,22 @@ class Desk:
                 before = int.from_bytes(entry[:4], "big")
                 raise MessageError(f"these parameters were evaluated in round {before} and will not be evaluated again")
         return [*entries, *([] if ours in entries else [ours])]
+
+    def _begin(self, what: What, number: int, question: bytes) -> None:
+        """Note which question of a round we work on, also if we fail: that we do says something of our patients, and a
+        coordinator that may go on asking by other parameters learns bit after bit.
+
+        Raises:
+            MessageError: we worked on another question of this round, or on a later round.
+        """
+        kept, ours = self._read(f"{what}.begun"), number.to_bytes(4, "big")
+        if kept and (kept[0] > ours or (kept[0] == ours and kept[1] != question)):
+            raise MessageError(
+                f"this hospital worked on a question of round {int.from_bytes(kept[0], 'big')} and could not answer "
+                f"it; another question, of round {number}, gets no answer"
+            )
+        if not kept or kept[0] != ours:
+            write_atomically(self.folder / f"{what}.begun", joined(ours, question), private=True, durable=self.durable)
 
     def _keep_upload(self, terms: Terms, upload: Upload) -> None:
         masked = upload.masked

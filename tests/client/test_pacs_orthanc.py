@@ -178,6 +178,19 @@ def test_studies_are_found_by_each_key_and_what_does_not_match_is_not_listed(way
     assert accessions(patient="P1", accession="A2") == []
 
 
+@pytest.mark.parametrize("way", WAYS)
+def test_studies_are_found_by_keys_with_letters_beyond_ascii(way: str, archive: Orthanc) -> None:
+    said = {"SpecificCharacterSet": "ISO_IR 100", "StudyDescription": "MR Schädel nativ"}
+    archive.add(*study("Ä1", 1, **said), *study("A2", 1), *study("U1", 1, StudyDescription="MR Schadel nativ"))
+    asked = by(way, archive)
+
+    def accessions(**keys: str) -> list[str]:
+        query = Query(**keys)  # type: ignore[arg-type]
+        return sorted(each.accession for each in checked(asked.find(query, 10), query))
+
+    assert accessions(accession="Ä1") == accessions(description="Schädel nativ") == ["Ä1"]
+
+
 def test_a_fetch_that_is_killed_goes_on(archive: Orthanc, tmp_path: Path) -> None:
     made = [study(f"A{number}", 6) for number in range(6)]
     archive.add(*(each for one in made for each in one))

@@ -205,11 +205,18 @@ class _Session(requests.Session):
 
 
 def _asked(value: str) -> str:
-    """Put the wildcard for one character where a character would be escaped: ``Query.admits`` sees what it stood for.
+    """Put wildcards where characters would be escaped: ``Query.admits`` sees what they stood for.
 
-    Orthanc's plug-in 1.7 compares the escapes of a query, such as %20, as if they were the text.
+    Orthanc's plug-in 1.7 compares the escapes of a query, such as %20, as if they were the text. Its index has no
+    letters beyond ASCII, so that ``?`` finds none of them.
     """
-    return "".join(each if each.isascii() and (each.isalnum() or each in "-._~*?") else "?" for each in value)
+    return "".join(_asked_character(each) for each in value)
+
+
+def _asked_character(each: str) -> str:
+    if not each.isascii():
+        return "*"
+    return each if each.isalnum() or each in "-._~*?" else "?"
 
 
 def _with_wildcards(url: str) -> str:

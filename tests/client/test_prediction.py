@@ -388,10 +388,19 @@ def test_an_examination_without_what_the_study_takes_is_refused_and_says_what_is
     written(slices(3, Modality="CT", SeriesDescription="FLAIR", StudyInstanceUID="1.2.3"), tmp_path / "ct")
     gap = slices(4, Modality="MR", SeriesDescription="FLAIR", StudyInstanceUID="1.2.4")
     written([gap[0], gap[1], gap[3]], tmp_path / "gap")
+    for folder in ("one", "again"):
+        twice = slices(3, Modality="MR", SeriesDescription="FLAIR", StudyInstanceUID="1.2.5")
+        written(twice, tmp_path / folder)
     code, lines, said = predict(outliner, tmp_path)
     assert code == 4
-    assert sorted(line["refused"] for line in lines) == ["missing-series", "other-modality", "uneven-spacing"]
-    assert "no series fits flair; here are MR 'T2 AX'" in said
+    assert sorted(line["refused"] for line in lines) == [
+        "missing-series",
+        "other-modality",
+        "unclear-series",
+        "uneven-spacing",
+    ]
+    assert "no series fits flair; here are MR 'T2 AX' (missing-series)" in said
+    assert "several series fit flair; here are MR 'FLAIR' (2 series)" in said
 
 
 def series_of(*files: Path) -> Series:

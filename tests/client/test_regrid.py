@@ -99,7 +99,9 @@ def test_of_slices_that_lie_between_the_series_own_the_nearest_is_taken(tmp_path
 def test_a_series_elsewhere_is_refused(tmp_path: Path) -> None:
     series = written(axial(), field(axial()), tmp_path / "series.nii")
     elsewhere = Geometry.of(axial().affine + np.outer([30, 0, 0, 0], [0, 0, 0, 1]), SHAPE)
-    with pytest.raises(ImageRefused) as refused:
+    with pytest.raises(
+        ImageRefused, match=r"covers \d+ % of the one that it is laid on, and must cover 90 %"
+    ) as refused:
         OnGrid(series, elsewhere)
     assert refused.value.reason == "not-covering"
 

@@ -6,6 +6,7 @@ at the hospital. What a study does not take is refused with its reason.
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field, replace
@@ -418,12 +419,18 @@ def _grouped(series: Series, *, several: bool) -> Series:
     return replace(series, study_uid=str(path.parent if several else path))
 
 
+def _named(together: Sequence[Series]) -> str:
+    """Name the series of an examination as their scanner does, with how many have the same name."""
+    counts = Counter(f"{one.acquisition.modality} '{one.acquisition.description}'" for one in together)
+    return ", ".join(name if count == 1 else f"{name} ({count} series)" for name, count in sorted(counts.items()))
+
+
 def _examination(
     together: list[Series], data: Data, wanted: Sequence[Any], roles: Roles | None, prepare: Prepare
 ) -> Case | Refused:
     files = tuple(sorted(path for one in together for path in one.files))
     fitting = [one for one in together if one.acquisition.modality in data.modalities]
-    here = ", ".join(sorted({f"{one.acquisition.modality} '{one.acquisition.description}'" for one in together}))
+    here = _named(together)
     if not fitting:
         error = _other_modality(sorted({one.acquisition.modality for one in together}), data)
         return Refused(error.reason, error.what, error.do, files)

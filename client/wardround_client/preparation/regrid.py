@@ -34,10 +34,12 @@ class OnGrid:
         self._series, self._grid = series, grid
         self._forth = grid.index_in(series.geometry)
         self._same = grid.is_grid_of(series.geometry)
-        if not self._same and _covered(self._forth, grid.shape, series.geometry.shape) < LEAST_COVERED:
+        covered = 1.0 if self._same else _covered(self._forth, grid.shape, series.geometry.shape)
+        if covered < LEAST_COVERED:
             raise ImageRefused(
                 "not-covering",
-                "a series of the patient does not cover the one that the mask lies on",
+                f"one of its series covers {int(100 * covered)} % of the one that it is laid on, and must cover "
+                f"{int(100 * LEAST_COVERED)} %",
                 do="Export the whole series.",
             )
 

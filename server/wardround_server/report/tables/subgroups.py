@@ -93,7 +93,8 @@ def by_subgroup(results: Results) -> Table | None:
     bold = " Bold: the worst." if lowest else ""
     return table(
         f"The federated model on subgroups of all test patients, with 95 % intervals.{bold} Hospitals merged subgroups "
-        f"of fewer than {least} of their patients into “other”, and may have sent none. "
+        f"of fewer than {least} of their patients into “other”, filled that up to {least} with patients of the larger "
+        "ones, drawn by chance, and may have sent none. "
         f"Few: fewer than {LEAST_RECORDS} on either side. {_given(results)}",
         ["Subgroup", "Patients", "Images", *(task.metric(name).label for name in shown)],
         rows,

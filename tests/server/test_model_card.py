@@ -8,22 +8,28 @@ from pathlib import Path
 import pytest
 
 from wardround_common.errors import StorageError
+from wardround_common.metrics.maps import MapSums
 from wardround_common.metrics.shapes import Estimate
 from wardround_common.metrics.sum_intervals import AT_MOST, INDEPENDENT, OF_SPREAD
 from wardround_common.results import ALL, EXTERNAL, FEDERATED, TRAINED, Results, SubgroupFigures, Subgrouping
 from wardround_common.results.evaluation import OF_PATIENTS
+from wardround_common.results.map_sums import MapCell, figures_of_maps
 from wardround_common.results.parts import Part
-from wardround_common.study.words.work import says_unlike
+from wardround_common.study.evaluation import Maps
+from wardround_common.study.words.work import said_of_classes, says_unlike
 from wardround_server.report.card_words import UNSAID, CardWords, read_words
 from wardround_server.report.example import example
 from wardround_server.report.model_card import (
     FEW,
+    SHARED,
     Signed,
     alarms,
     by_hospital,
     data,
     escaped,
+    maps,
     markdown,
+    notes,
     overall,
     page,
     privacy,
@@ -31,6 +37,8 @@ from wardround_server.report.model_card import (
 )
 from wardround_server.report.tables.subgroups import said_of_worst
 from wardround_server.rounds.exported_model import make_card
+from wardround_simulation.jobs import Shared
+from wardround_simulation.run.notes import said_of_shared
 
 ONNX = Part(name="ONNX", files=("model.onnx",), said="For onnxruntime.", largest_difference=2e-6, tolerance=1e-4)
 
@@ -240,6 +248,38 @@ def test_a_small_part_of_the_test_patients_is_not_all_less_the_others(results: R
         table = overall(results.model_copy(update={"evaluation": {FEDERATED: sites}}))
         assert table is not None
         assert table.splitlines()[0].count("|") == columns + 2
+
+
+def test_the_notes_of_a_card_count_nobodys_images(results: Results) -> None:
+    """All images of a class less those that the table shows are those of the hospital whose few it hides."""
+    few = with_training(results, (40, 3), (60, 30))
+    one, other = few.hospitals[0].name, few.hospitals[1].name
+    shared = {(one, other): Shared(pairs=3, labels_disagree=1), (other, one): Shared(pairs=2, labels_disagree=0)}
+    told = (
+        said_of_classes(few.study, (100, 33), (0.665, 2.02)),
+        *said_of_shared(shared),
+        f"{one}: 4 files were refused.",
+    )
+    with_them = few.model_copy(update={"notes": (*few.notes, *told)})
+    assert notes(with_them) == [*few.notes, SHARED]
+    assert notes(few) == list(few.notes)
+
+
+def test_a_small_number_of_patients_with_maps_follows_from_no_interval_of_the_others(results: Results) -> None:
+    def rows(smaller: int) -> list[str]:
+        each = {name: MapCell(n, MapSums(n, n // 2, 2**19, 2**18, 2**18)) for name, n in (("A", 40), ("B", smaller))}
+        study = results.study.model_copy(
+            update={"evaluation": results.study.evaluation.model_copy(update={"maps": Maps(method="hires-cam")})}
+        )
+        found = figures_of_maps(study, each["A"] + each["B"], each)
+        shown = maps(results.model_copy(update={"maps": found}))
+        assert shown is not None
+        return shown.splitlines()[2:]
+
+    assert rows(20)[1].startswith("| A | 40 | 0.50 (0.35")
+    everybody, first = rows(6)
+    assert everybody.startswith("| all hospitals | – | 0.50 | ")  # its interval and A's would tell 46 and 40
+    assert first.startswith("| A | – | 0.50 | ")
 
 
 def test_noise_and_epsilon_do_not_tell_how_few_a_hospital_trained_on(results: Results) -> None:

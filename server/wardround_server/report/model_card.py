@@ -28,7 +28,7 @@ from wardround_common.results.model_folder import Card, Judgement
 from wardround_common.results.parts import Part
 from wardround_common.study.privacy import DpSgd
 from wardround_common.study.words.describe import Passage, describe
-from wardround_common.study.words.work import says_unlike
+from wardround_common.study.words.work import CLASSES_COUNTED, says_unlike
 from wardround_common.tasks.registry import task_of
 from wardround_server.report.card_words import UNSAID, CardWords
 from wardround_server.report.tables.cells import ordered_sites, site_title
@@ -42,6 +42,10 @@ FEW_SIDES = " (few)"
 DIGITS = 2
 """Of a hospital's figures: the exact fraction would tell how many patients there were."""
 DIGITS_OF_ALL = 3
+SHARED = (
+    "Some hospitals share near-identical images. Each splits its own patients, so one half may be trained on and the "
+    "other tested on: test numbers may be too good."
+)
 _ADVICE = re.compile(r" Write [a-z_]+ = [^.]*\.")
 _SPECIAL = re.compile(r"([\\`*\[\]<>|~&#!]|(?<![^\W_])_|_(?![^\W_]))")  # within a word an underscore is one
 
@@ -171,9 +175,15 @@ def alarms(results: Results) -> list[str]:
 
 
 def notes(results: Results) -> list[str]:
-    """Return what a reader must know of the run, without what was counted at one hospital."""
-    begins = tuple(f"{one.name}:" for one in results.hospitals)
-    return [note for note in results.notes if not note.startswith(begins)]
+    """Return what a reader must know of the run, without what was counted at hospitals.
+
+    Neither at one of them nor at two; nor the images of each class at all, less those that the table shows.
+    """
+    names = [one.name for one in results.hospitals]
+    shared = tuple(f"{name} and {other} share " for name in names for other in names)
+    counted = (*(f"{name}:" for name in names), *shared, CLASSES_COUNTED)
+    found = [note for note in results.notes if not note.startswith(counted)]
+    return [*found, SHARED] if any(note.startswith(shared) for note in results.notes) else found
 
 
 def suppressed(value: int) -> str:
@@ -376,7 +386,7 @@ def maps(results: Results) -> Raw | None:
         [
             name,
             "–" if small else f"{one.patients:,}",
-            _shown(one.pointing_game, DIGITS),
+            _shown(one.pointing_game, DIGITS, interval_too=not small),  # of how many it is would follow
             *(number(part) for part in (one.mass_in_lesion, one.random, one.untrained)),
         ]
         for name, one in each.items()

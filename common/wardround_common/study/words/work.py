@@ -121,10 +121,13 @@ def said_of_own_parts(study: Study, *, simulated: bool) -> str:
     return f"{measure.work} {measure.stays} {measure.outside} The figures here are of {of}."
 
 
+CLASSES_COUNTED = "Training images that the hospitals counted before the first round"
+
+
 def said_of_classes(study: Study, counts: Sequence[int], weights: Sequence[float]) -> str:
     """Say how many training images of each class the hospitals counted, and the weights that followed."""
     said = [f"{word} {n:,} (weight {w:.3g})" for word, n, w in zip(study.groups, counts, weights, strict=True)]
-    return f"Training images that the hospitals counted before the first round: {listed(said)}."
+    return f"{CLASSES_COUNTED}: {listed(said)}."
 
 
 def said_of_intensities(study: Study, layout: Layout, model: Vector) -> Iterator[str]:

@@ -22,11 +22,11 @@ from examples import study
 from models_made import model_folder
 from outlined_hospitals import outlining
 from series_made import OBLIQUE, SAGITTAL, enhanced, slices, written
-from tiny_dicom import save, tiny
+from tiny_dicom import item, save, tiny
 from wardround_client.images.sop_class import other_object
 from wardround_client.masks import Structures
 from wardround_client.masks.formats import seg
-from wardround_client.prediction import pictures
+from wardround_client.prediction import dicom_out, pictures
 from wardround_client.prediction.box_pictures import pictures_of_boxes
 from wardround_client.prediction.capture import Picture, captures_of
 from wardround_client.prediction.dicom_out import report_of, segmentation_of
@@ -565,6 +565,64 @@ def test_a_report_and_a_picture_say_from_which_confidence_on_a_box_is_drawn(
         asked = Asked(np.zeros((0, 1, 1, 1), np.float32))
         heights.append(len(pictures_of_boxes(Done(case, asked, answer), card)[0].pixels))
     assert heights[1] - heights[0] >= 20  # a line
+
+
+@pytest.mark.parametrize("of", ["image", "boxes", "outline"])
+@pytest.mark.parametrize(
+    ("stated", "side"),
+    [
+        ({"ImageLaterality": "L"}, ["Left"]),
+        ({"Laterality": "R"}, ["Right"]),
+        ({"ImageLaterality": "B", "Laterality": "R"}, ["Right and left"]),
+        ({"Laterality": ""}, []),
+        ({}, []),
+    ],
+)
+def test_a_report_says_of_which_side_its_image_is_where_the_image_does(
+    of: str, stated: dict[str, str], side: list[str], card: Card, tmp_path: Path
+) -> None:
+    written(slices(4, **{"Modality": "MR", **COMPLETE, **stated}), tmp_path)
+    (series,) = series_in(sorted(tmp_path.iterdir()))
+    assert isinstance(series, Series)
+    case, answer = answered(series, outlined(series.geometry.shape))
+    sources = sources_of(case)
+    segmentation = segmentation_of(answer, sources, card, "BINARY") if of == "outline" else None
+    if of == "image":
+        case, answer = classified(tmp_path / "one", **stated)
+        sources = sources_of(case)
+    if of == "boxes":
+        answer = Answer({"boxes": [BOX | {"slice": 3}]})
+    for group in groups_of(report_of(answer, sources, card, segmentation)):
+        said = [(one.name.value, one.value.meaning) for one in group.get_qualitative_evaluations()]
+        assert [meaning for code, meaning in said if code == "272741003"] == side
+
+
+def test_a_frame_states_the_side_of_its_own(card: Card, tmp_path: Path) -> None:
+    made = enhanced(**{"Modality": "MR", **COMPLETE, "Laterality": "R"})
+    made.SharedFunctionalGroupsSequence[0].FrameAnatomySequence = [item(FrameLaterality="L")]
+    written([made], tmp_path)
+    (series,) = series_in(sorted(tmp_path.iterdir()))
+    assert isinstance(series, Series)
+    case, _ = answered(series, outlined(series.geometry.shape))
+    assert sources_of(case).side(1) == "L"
+
+
+def test_a_report_has_the_sides_of_boxes_and_of_thousands_the_most_confident_and_says_so(
+    card: Card, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(dicom_out, "MOST_BOXES", 3)
+    case, _ = classified(tmp_path)
+    sized = BOX | {"width_mm": 4.5, "height_mm": 6.25}
+    (group,) = groups_of(report_of(Answer({"boxes": [sized]}), sources_of(case), card, None))
+    found = [(one.name.meaning, one.value, one.unit.value) for one in group.get_measurements()]
+    assert found == [("Confidence", 0.12, "1"), ("Width", 4.5, "mm"), ("Height", 6.25, "mm")]
+    many = [BOX | {"confidence": 0.9 - number / 1000} for number in range(7)]
+    groups = groups_of(report_of(Answer({"boxes": many}), sources_of(case), card, None))
+    values = [group.get_measurements()[0].value for group in groups]
+    assert values == [box["confidence"] for box in many[:3]]
+    for group in groups:
+        said = [one.value.meaning for one in group.get_qualitative_evaluations() if one.name.meaning == "Caution"]
+        assert said == ["the 3 most confident of 7 boxes"]
 
 
 def groups_of(report: Dataset) -> list[Any]:

@@ -35,6 +35,8 @@ Kind = Literal["BINARY", "LABELMAP"]
 SERIES_NUMBER, REPORT_NUMBER = 9001, 9002
 MOST_MEASURED = 20
 """Parts of a structure whose diameters a report has, the largest first."""
+MOST_BOXES = 100
+"""Boxes that a report has, the most confident first: a series may have thousands."""
 _NOT_CODED: Coded = MappingProxyType({})
 _ML = Code("cm3", "UCUM", "cubic centimeter")  # as DICOM counts volumes (CID 7462)
 _MM = Code("mm", "UCUM", "mm")
@@ -43,6 +45,16 @@ _PRESENT, _ABSENT = Code("52101004", "SCT", "Present"), Code("2667000", "SCT", "
 _LONG_AXIS = Code("103339001", "SCT", "Long axis")
 _SHORT_AXIS = Code("103340004", "SCT", "Short axis")
 _VOLUME = Code("118565006", "SCT", "Volume")
+_WIDTH, _HEIGHT = Code("103355008", "SCT", "Width"), Code("121207", "DCM", "Height")
+_LATERALITY = Code("272741003", "SCT", "Laterality")
+_SIDES = MappingProxyType(
+    {  # CID 244
+        "L": Code("7771000", "SCT", "Left"),
+        "R": Code("24028007", "SCT", "Right"),
+        "B": Code("51440002", "SCT", "Right and left"),
+        "U": Code("66459002", "SCT", "Unilateral"),
+    }
+)
 _STUDY_OF = Code("18748-4", "LN", "Diagnostic imaging study")
 
 
@@ -190,7 +202,7 @@ def _of_structures(answer: Answer, sources: Sources, card: Card, coded: Coded, s
                     for line in [_line(np.array(lesion[axis], np.float64), sources, at)]
                 ],
                 source_images=[sr.SourceImageForMeasurementGroup(*_named(sources, at))],
-                **_told(one, answer, card, coded),
+                **_told(one, answer, sources, card, coded),
             )
     for number, one in enumerate(structures, 1):
         if one["voxels"]:
@@ -203,7 +215,7 @@ def _of_structures(answer: Answer, sources: Sources, card: Card, coded: Coded, s
                     source_series=sr.SourceSeriesForSegmentation(sources.images[0].SeriesInstanceUID),
                 ),
                 measurements=[sr.Measurement(_VOLUME, one["volume_ml"], _ML)],
-                **_told(one, answer, card, coded),
+                **_told(one, answer, sources, card, coded),
             )
         else:  # a segment without a voxel is nothing to refer to
             middle = len(sources.frames or sources.images) // 2
@@ -212,17 +224,17 @@ def _of_structures(answer: Answer, sources: Sources, card: Card, coded: Coded, s
                 findings[number],
                 measurements=[sr.Measurement(_VOLUME, 0.0, _ML, referenced_coordinates=[edge])],
                 source_images=[sr.SourceImageForMeasurementGroup(*_named(sources, middle))],
-                **_told(one, answer, card, coded),
+                **_told(one, answer, sources, card, coded),
             )
 
 
-def _told(one: Mapping[str, Any], answer: Answer, card: Card, coded: Coded) -> dict[str, Any]:
+def _told(one: Mapping[str, Any], answer: Answer, sources: Sources, card: Card, coded: Coded) -> dict[str, Any]:
     category, kind = code_of(one["structure"], coded)
     return {
         "finding_type": kind,
         "finding_category": category,
         "algorithm_id": _identified(card),
-        "qualitative_evaluations": _cautions(answer),
+        "qualitative_evaluations": [*_side(sources), *_cautions(answer)],
     }
 
 
@@ -230,6 +242,12 @@ def _cautions(answer: Answer) -> list[sr.QualitativeEvaluation]:
     """Say of a finding what must be known besides it: who reads a report has no other word of it."""
     short = [one.partition(":")[0] for one in cautions_of(answer.facts)]  # a meaning has 64 characters
     return [sr.QualitativeEvaluation(own_code("Caution"), own_code(one)) for one in short]
+
+
+def _side(sources: Sources, number: int = 0) -> list[sr.QualitativeEvaluation]:
+    """Say which side of the body an image is of, as it states it: a report is read without its image, too."""
+    side = _SIDES.get(sources.side(number))
+    return [] if side is None else [sr.QualitativeEvaluation(_LATERALITY, side)]
 
 
 def _thresholds(answer: Answer) -> list[sr.QualitativeEvaluation]:
@@ -261,13 +279,18 @@ def _edge(image: Dataset) -> Floats:
 
 
 def _of_boxes(answer: Answer, sources: Sources, card: Card, coded: Coded) -> Iterator[Any]:
-    """Make a group for each box: its confidence along its edge; of no box, their number along the image's edge."""
-    boxes = answer.facts["boxes"]
+    """Make a group for each box: confidence and size along its edge; of no box, their number along the image's edge."""
+    every = answer.facts["boxes"]
+    boxes = every[:MOST_BOXES]
+    cautions = _cautions(answer)
+    if len(boxes) < len(every):
+        left_out = f"the {len(boxes)} most confident of {len(every):,} boxes"
+        cautions.append(sr.QualitativeEvaluation(own_code("Caution"), own_code(left_out)))
     middle = len(sources.frames or sources.images) // 2
     at = [box.get("slice", 1) - 1 for box in boxes] or [middle]
-    told = [("Confidence", box["confidence"], box["class"]) for box in boxes] or [("Boxes", 0, "")]
+    told = [(_numbers_of(box), box["class"]) for box in boxes] or [([(own_code("Boxes"), 0, _NO_UNIT)], "")]
     edges = [_corners(*(box[edge] for edge in ("x0", "y0", "x1", "y1"))) for box in boxes] or [_edge(sources.images[0])]
-    for number, ((name, value, word), edge) in enumerate(zip(told, edges, strict=True)):
+    for number, ((numbers, word), edge) in enumerate(zip(told, edges, strict=True)):
         image = _named(sources, at[number])
         there = sr.CoordinatesForMeasurement("POLYLINE", edge, sr.SourceImageForRegion(*image))
         category, kind = code_of(word, coded) if word else (None, own_code("No box"))
@@ -276,10 +299,18 @@ def _of_boxes(answer: Answer, sources: Sources, card: Card, coded: Coded) -> Ite
             finding_type=kind,
             finding_category=category,
             algorithm_id=_identified(card),
-            qualitative_evaluations=[*_thresholds(answer), *_cautions(answer)],
-            measurements=[sr.Measurement(own_code(name), value, _NO_UNIT, referenced_coordinates=[there])],
+            qualitative_evaluations=[*_side(sources, at[number]), *_thresholds(answer), *cautions],
+            measurements=[
+                sr.Measurement(name, value, unit, referenced_coordinates=[there]) for name, value, unit in numbers
+            ],
             source_images=[sr.SourceImageForMeasurementGroup(*image)],
         )
+
+
+def _numbers_of(box: Mapping[str, Any]) -> list[tuple[Code, float, Code]]:
+    """Return what is measured of a box: how confident the model is, and its sides where they are known."""
+    sides = [(name, box[key], _MM) for name, key in ((_WIDTH, "width_mm"), (_HEIGHT, "height_mm")) if key in box]
+    return [(own_code("Confidence"), box["confidence"], _NO_UNIT), *sides]
 
 
 def _corners(left: float, top: float, right: float, bottom: float) -> Floats:
@@ -308,7 +339,7 @@ def _of_classes(answer: Answer, sources: Sources, card: Card, coded: Coded) -> A
             )
             for name, number in numbers.items()
         ],
-        qualitative_evaluations=[*decided, *_cautions(answer)],
+        qualitative_evaluations=[*_side(sources), *decided, *_cautions(answer)],
         source_images=[sr.SourceImageForMeasurementGroup(*_named(sources))],
     )
 

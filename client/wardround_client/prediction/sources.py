@@ -148,6 +148,13 @@ class Sources:
         stated = [str(one) for one in self.images[0 if self.frames else number].get("PatientOrientation") or ()]
         return tuple(stated) if len(stated) == 2 and all(_LETTERS.fullmatch(one) for one in stated) else ()
 
+    def side(self, number: int) -> str:
+        """Return which side of the body a slice is of, as it is stated: L, R, B (both), U (one); empty if it is not."""
+        image = self.images[0 if self.frames else number]
+        if self.frames and (stated := self._stated(number, "FrameAnatomySequence").get("FrameLaterality")):
+            return str(stated)
+        return str(image.get("ImageLaterality") or image.get("Laterality") or "")
+
     def plane(self, number: int) -> Plane:
         """Return where the pixels of a slice lie, counted from 0."""
         position, orientation, measures = (
@@ -165,7 +172,7 @@ class Sources:
             image.PerFrameFunctionalGroupsSequence[self.frames[number]],
             image.get("SharedFunctionalGroupsSequence", [Dataset()])[0],
         )
-        found: Dataset = next(group[word][0] for group in groups if word in group)
+        found: Dataset = next((group[word][0] for group in groups if group.get(word)), Dataset())
         return found
 
 

@@ -250,6 +250,33 @@ def test_a_small_part_of_the_test_patients_is_not_all_less_the_others(results: R
         assert table.splitlines()[0].count("|") == columns + 2
 
 
+def test_few_of_a_class_in_one_part_of_the_test_patients_are_not_those_of_all_less_the_other_part(
+    results: Results,
+) -> None:
+    """0.917 (0.78 to 0.97) is 33 of 36 and nothing else, 0.933 (0.79 to 0.98) is 28 of 30: six are left."""
+
+    def sensitivities(*found: tuple[int, int]) -> str:
+        parts = zip((ALL, TRAINED, EXTERNAL), found, strict=True)
+        sites = {name: with_test(results, name, *k_of_n).evaluation[FEDERATED][name] for name, k_of_n in parts}
+        table = overall(results.model_copy(update={"evaluation": {FEDERATED: sites}}))
+        assert table is not None
+        (line,) = [one for one in table.splitlines() if one.startswith("| Sensitivity")]
+        return line
+
+    possible = {
+        shown: [of for of in range(1, 200) if shown in {_written(found, of) for found in range(of + 1)}]
+        for shown in ("0.917 (0.78 to 0.97)", "0.933 (0.79 to 0.98)")
+    }
+    assert [*possible.values()] == [[36], [30]]
+    assert re.search(r"\| 0\.92 \| 0\.83 \| 0\.93 \|$", sensitivities((33, 36), (5, 6), (28, 30)))
+    assert "0.917 (0.83 to 0.96)" in sensitivities((66, 72), (38, 42), (28, 30))
+
+
+def _written(found: int, of: int) -> str:
+    low, high = proportion_interval(found, of)
+    return f"{found / of:.3f} ({low:.2f} to {high:.2f})"
+
+
 def test_the_notes_of_a_card_count_nobodys_images(results: Results) -> None:
     """All images of a class less those that the table shows are those of the hospital whose few it hides."""
     few = with_training(results, (40, 3), (60, 30))

@@ -248,7 +248,8 @@ def _shown(estimate: Estimate, digits: int, *, interval_too: bool = True) -> str
 def overall(results: Results) -> Raw | None:
     """Show every metric on all test patients together, and apart by whether the hospital trained.
 
-    Where one of the two parts is small neither is shown: taken from all, the other would tell it.
+    Where one of the two parts is small neither is shown: taken from all, the other would tell it. Where one has few of
+    a class, no column has an interval or a third decimal, from which it would follow of how many the others are.
     """
     sites = results.evaluation.get(FEDERATED, {})
     found = [(name, sites[name]) for name in (ALL, TRAINED, EXTERNAL) if name in sites]
@@ -259,12 +260,17 @@ def overall(results: Results) -> Raw | None:
     shown = [(name, site) for name, site in found if not _few(site)]
     if not shown:
         return None
-    task = task_of(results.study.task)
+    few = any(few_of_a_class(site) for _, site in shown)
+    digits, task = DIGITS if few else DIGITS_OF_ALL, task_of(results.study.task)
     rows = [
         [
             f"{metric.label}{f' [{unit}]' if (unit := task.unit_of(metric, results.study.task)) else ''}",
             *(
-                _shown(site.metrics[metric.name], _digits(site), interval_too=_may_show_interval(site, metric.name))
+                _shown(
+                    site.metrics[metric.name],
+                    digits,
+                    interval_too=not few and _may_show_interval(site, metric.name),
+                )
                 for _, site in shown
             ),
         ]

@@ -17,6 +17,7 @@ from wardround_common.results.map_sums import MapCell, figures_of_maps
 from wardround_common.results.parts import Part
 from wardround_common.study.evaluation import Maps
 from wardround_common.study.words.work import said_of_classes, says_unlike
+from wardround_common.tasks.registry import task_of
 from wardround_server.report.card_words import UNSAID, CardWords, read_words
 from wardround_server.report.example import example
 from wardround_server.report.model_card import (
@@ -24,6 +25,7 @@ from wardround_server.report.model_card import (
     SHARED,
     Signed,
     alarms,
+    by_group,
     by_hospital,
     data,
     escaped,
@@ -184,12 +186,14 @@ def proportion_interval(found: int, of: int) -> tuple[float, float]:
 def test_of_how_few_of_a_class_a_figure_is_follows_from_no_fraction_and_no_interval(
     results: Results, public: bool
 ) -> None:
-    """6 of 7: a fraction of many digits, or one with its interval, is of nobody but seven."""
+    """Two decimals of sensitivity, specificity and PPV, of 87 images in all, are those of seven and of no other few."""
+    counted = [metric.name for metric in task_of(results.study.task).metrics if metric.counts]
     few = with_test(results, ALL, 6, 7)
     if public:
         told = make_card(few, None, {}, public=True).judgement
         assert told is not None
-        assert told.metrics["sensitivity"] == 0.86
+        assert {told.metrics[name] for name in counted} == {None}
+        assert told.metrics["auroc"] == round(few.evaluation[FEDERATED][ALL].value("auroc") or 0, 2)
         many = make_card(with_test(results, ALL, 60, 70), None, {}, public=True).judgement
         assert many is not None
         assert many.metrics["sensitivity"] == 0.857
@@ -200,11 +204,16 @@ def test_of_how_few_of_a_class_a_figure_is_follows_from_no_fraction_and_no_inter
     calibrated = make_card(few, None, {}).model_copy(update={"temperature": 1.5})
     said = markdown(few, calibrated, CardWords(), [ONNX], None)
     assert re.search(r"Brier score on all test patients: 0\.\d\d\.", said)  # no longer than in the table
-    (line,) = [one for one in table.splitlines() if one.startswith("| Sensitivity")]
-    assert re.match(r"\| Sensitivity[^|]* \| 0\.86 \|", line)
+    assert "fractions of its cases are not published" in said
+    labels = [task_of(results.study.task).metric(name).label for name in counted]
+    lines = [line for line in table.splitlines() if line.split(" | ")[0].removeprefix("| ") in labels]
+    assert len(lines) == len(counted)
+    assert all(line.endswith("| – |") for line in lines)
     assert " to " not in table
-    possible = {found / of for of in range(2, 40) for found in range(of + 1) if round(found / of, 2) == 0.86}
-    assert len(possible) > 3
+    of_seven = _figures(6, 7, 8, 87)
+    assert {
+        of for of in range(1, 10) for k in range(of + 1) for f in range(88 - of) if _figures(k, of, f, 87) == of_seven
+    } == {7}
     whole = overall(with_test(results, ALL, 60, 70))
     assert whole is not None
     assert re.search(r"Sensitivity[^|]* \| 0\.857 \(0\.76 to 0\.92\)", whole)
@@ -213,6 +222,34 @@ def test_of_how_few_of_a_class_a_figure_is_follows_from_no_fraction_and_no_inter
     assert hospitals is not None
     (line,) = [one for one in hospitals.splitlines() if one.startswith(f"| {name}")]
     assert " to " not in line
+    assert line.endswith("| – | – |")
+
+
+def _figures(found: int, of: int, false: int, images: int) -> tuple[float | None, ...]:
+    """Return sensitivity, specificity and PPV with two decimals."""
+    ppv = round(found / (found + false), 2) if found + false else None
+    return round(found / of, 2), round(1 - false / (images - of), 2), ppv
+
+
+def test_a_small_class_does_not_follow_from_the_fractions_of_the_others_and_all_images() -> None:
+    """A class's three fractions of three decimals and all images are of one number of its records: 7 would be left."""
+    many = example(classes=3, baselines=False)
+    whole = many.evaluation[FEDERATED][ALL]
+    sizes = (57, 36, 7)
+    groups = [
+        group.model_copy(update={"records": size, "rest": 100 - size, "found": 1, "decided": 9})
+        for group, size in zip(whole.by_group, sizes, strict=True)
+    ]
+    few = whole.model_copy(update={"patients": 100, "images": 100, "by_group": tuple(groups)})
+    table = by_group(many.model_copy(update={"evaluation": {FEDERATED: {ALL: few}}}))
+    assert table is not None
+    head, _, first, second, third = table.splitlines()
+    assert head == "|  | AUROC |"
+    assert FEW in third
+    assert FEW not in first + second
+    shown = by_group(many)
+    assert shown is not None
+    assert "Sensitivity" in shown.splitlines()[0]
 
 
 @pytest.mark.parametrize(
@@ -268,7 +305,7 @@ def test_few_of_a_class_in_one_part_of_the_test_patients_are_not_those_of_all_le
         for shown in ("0.917 (0.78 to 0.97)", "0.933 (0.79 to 0.98)")
     }
     assert [*possible.values()] == [[36], [30]]
-    assert re.search(r"\| 0\.92 \| 0\.83 \| 0\.93 \|$", sensitivities((33, 36), (5, 6), (28, 30)))
+    assert re.search(r"\| 0\.92 \| – \| 0\.93 \|$", sensitivities((33, 36), (5, 6), (28, 30)))
     assert "0.917 (0.83 to 0.96)" in sensitivities((66, 72), (38, 42), (28, 30))
 
 

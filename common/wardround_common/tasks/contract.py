@@ -137,6 +137,9 @@ class Metric(Generic[S]):
     """The label inside a sentence, where that is another: 'mean absolute error'."""
     measured: bool = False
     """Whether it is counted in the unit that the study states, if its task has one."""
+    counts: bool = False
+    """Whether it is a fraction of a group's records, or of those that are decided for it, or made of such fractions:
+    where they are few, it tells of how many, and a model card does not have it."""
 
     @property
     def term(self) -> str:
@@ -161,13 +164,24 @@ def figure(
     within: str = "",
     *,
     measured: bool = False,
+    counts: bool = False,
 ) -> Metric[Any]:
     """Return a metric that is read off sums which give every figure at an operating point by its name."""
 
     def value(sums: _Figured, point: Any) -> float | None:
         return sums.figures(point)[name]
 
-    return Metric(name, label, value, better=better, reading=reading, chance=chance, within=within, measured=measured)
+    return Metric(
+        name,
+        label,
+        value,
+        better=better,
+        reading=reading,
+        chance=chance,
+        within=within,
+        measured=measured,
+        counts=counts,
+    )
 
 
 @dataclass(frozen=True)

@@ -40,14 +40,14 @@ class Detection(ClassesSection):
 METRICS = (
     figure("ap_iou10", "AP at IoU 0.1", reading="1: all lesions are found, before any false positive"),
     figure("ap_iou50", "AP at IoU 0.5"),
-    figure("froc", "FROC score"),
+    figure("froc", "FROC score", counts=True),
     *(
-        figure(name, f"Sensitivity at {Fraction(each)} false positive{'s' if each > 1 else ''} an image")
+        figure(name, f"Sensitivity at {Fraction(each)} false positive{'s' if each > 1 else ''} an image", counts=True)
         for name, each in zip(AT_FALSE_POSITIVES, FALSE_POSITIVES, strict=True)
     ),
-    figure("sensitivity", "Sensitivity"),
+    figure("sensitivity", "Sensitivity", counts=True),
     figure("false_positives", "False positives an image", "lower"),
-    figure("precision", "Precision"),
+    figure("precision", "Precision", counts=True),
 )
 
 TERMS = (

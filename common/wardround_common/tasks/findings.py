@@ -42,12 +42,12 @@ class Findings(ClassesSection):
 METRICS = (
     figure("auroc", "AUROC", reading="mean over the findings; 1 is perfect, 0.5 is chance", chance=0.5),
     figure("auprc", "AUPRC"),
-    figure("sensitivity", "Sensitivity"),
-    figure("specificity", "Specificity"),
-    figure("ppv", "PPV"),
-    figure("npv", "NPV"),
-    figure("f1", "F1"),
-    figure("balanced_accuracy", "Balanced accuracy"),
+    figure("sensitivity", "Sensitivity", counts=True),
+    figure("specificity", "Specificity", counts=True),
+    figure("ppv", "PPV", counts=True),
+    figure("npv", "NPV", counts=True),
+    figure("f1", "F1", counts=True),
+    figure("balanced_accuracy", "Balanced accuracy", counts=True),
     figure("brier", "Brier score", "lower"),
     figure("calibration_error", "Calibration error", "lower"),
 )

@@ -45,8 +45,10 @@ def _metric(
     unit: str = "",
     better: Literal["higher", "lower", "nearer 0"] = "lower",
     reading: str = "",
+    *,
+    counts: bool = False,
 ) -> Metric[OutlineSums]:
-    return Metric(name, label, lambda sums, point: value(sums), unit, better, reading)
+    return Metric(name, label, lambda sums, point: value(sums), unit, better, reading, counts=counts)
 
 
 METRICS = (
@@ -65,13 +67,15 @@ METRICS = (
         "mm",
     ),
     _metric("surface_distance", "Mean surface distance", lambda sums: sums.mean_surface_distance(), "mm"),
-    _metric("unmeasured", "Outlined, distance not measured", lambda sums: sums.unmeasured()),
+    _metric("unmeasured", "Outlined, distance not measured", lambda sums: sums.unmeasured(), counts=True),
     _metric("volume_error", "Volume error", lambda sums: sums.volume_error(), "mL"),
     _metric("volume_excess", "Volume error, signed", lambda sums: sums.volume_bias(), "mL", better="nearer 0"),
-    _metric("lesion_sensitivity", "Lesion sensitivity", lambda sums: sums.part_sensitivity(), better="higher"),
+    _metric(
+        "lesion_sensitivity", "Lesion sensitivity", lambda sums: sums.part_sensitivity(), better="higher", counts=True
+    ),
     _metric("false_lesions", "False lesions per patient", lambda sums: sums.false_parts()),
-    _metric("missed", "Patients missed", lambda sums: sums.missed()),
-    _metric("false_alarms", "False alarms", lambda sums: sums.false_alarms()),
+    _metric("missed", "Patients missed", lambda sums: sums.missed(), counts=True),
+    _metric("false_alarms", "False alarms", lambda sums: sums.false_alarms(), counts=True),
 )
 
 

@@ -5,7 +5,8 @@ applied model card of the Coalition for Health AI adds. What a machine knows sta
 person can say comes from ``card.toml``, and a question that nobody answered says so.
 
 Numbers of patients below :data:`SMALLEST` are not published, nor others from which they would follow: where a class is
-that small on one side, figures have two decimals and no interval, since a fraction and its interval tell of how many.
+that small on one side, there are no fractions of its records, since a few of two decimals are of one number only, and
+other figures have two decimals and no interval.
 """
 
 from __future__ import annotations
@@ -13,6 +14,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 from jinja2 import Environment, PackageLoader, StrictUndefined
 from markdown_it import MarkdownIt
@@ -29,6 +31,7 @@ from wardround_common.results.parts import Part
 from wardround_common.study.privacy import DpSgd
 from wardround_common.study.words.describe import Passage, describe
 from wardround_common.study.words.work import CLASSES_COUNTED, says_unlike
+from wardround_common.tasks.contract import Task
 from wardround_common.tasks.registry import task_of
 from wardround_server.report.card_words import UNSAID, CardWords
 from wardround_server.report.tables.cells import ordered_sites, site_title
@@ -39,6 +42,9 @@ SMALLEST = 10
 """A number of patients or images below this is not published: a common floor of health statistics."""
 FEW = f"fewer than {SMALLEST}"
 FEW_SIDES = " (few)"
+NOT_SHOWN = "–"
+AREAS = ("auroc", "auprc")
+"""Figures of a class that are no fractions of its records."""
 DIGITS = 2
 """Of a hospital's figures: the exact fraction would tell how many patients there were."""
 DIGITS_OF_ALL = 3
@@ -93,6 +99,7 @@ def markdown(results: Results, card: Card, words: CardWords, parts: Sequence[Par
         data_words=_data_words(results),
         scanners=scanners(results),
         overall=overall(results),
+        few_cases=any(map(few_of_a_class, results.evaluation.get(FEDERATED, {}).values())),
         hospitals=by_hospital(results),
         groups=by_group(results),
         subgroups=subgroups(results),
@@ -266,7 +273,9 @@ def overall(results: Results) -> Raw | None:
         [
             f"{metric.label}{f' [{unit}]' if (unit := task.unit_of(metric, results.study.task)) else ''}",
             *(
-                _shown(
+                NOT_SHOWN
+                if metric.counts and few_of_a_class(site)
+                else _shown(
                     site.metrics[metric.name],
                     digits,
                     interval_too=not few and _may_show_interval(site, metric.name),
@@ -308,11 +317,13 @@ def _digits(site: SiteMetrics) -> int:
     return DIGITS if few_of_a_class(site) else DIGITS_OF_ALL
 
 
-def published(site: SiteMetrics) -> Judgement | None:
+def published(site: SiteMetrics, task: Task[Any, Any]) -> Judgement | None:
     """Return of a site what may be published of it in numbers; None where it has few patients."""
     if _few(site) or site.images < SMALLEST:
         return None
-    values = {name: estimate.value for name, estimate in site.metrics.items()}
+    few = few_of_a_class(site)
+    hidden = {metric.name for metric in task.metrics if metric.counts} if few else set()
+    values = {name: None if name in hidden else estimate.value for name, estimate in site.metrics.items()}
     return Judgement(
         patients=site.patients,
         images=site.images,
@@ -333,8 +344,12 @@ def by_hospital(results: Results) -> Raw | None:
             rows.append([label, FEW, *("–" for _ in names[1:])])
         else:
             mark = "" if site.enough else FEW_SIDES
+            few = few_of_a_class(site)
             figures = (
-                _shown(site.metrics[each], DIGITS, interval_too=_may_show_interval(site, each)) for each in names
+                NOT_SHOWN
+                if few and task.metric(each).counts
+                else _shown(site.metrics[each], DIGITS, interval_too=_may_show_interval(site, each))
+                for each in names
             )
             rows.append([label + mark, *figures])
     head = ["Test patients of", *(task.metric(name).label for name in names)]
@@ -342,12 +357,21 @@ def by_hospital(results: Results) -> Raw | None:
 
 
 def by_group(results: Results) -> Raw | None:
-    """Show the figures of each class or structure on all test patients; None where there are few."""
+    """Show the figures of each class or structure on all test patients; None where there are few.
+
+    Where one class of an image's several is small, the others have areas under curves alone: of how many they are would
+    follow from their fractions, and the small one is what is left of all images.
+    """
     task, sites = task_of(results.study.task), results.evaluation.get(FEDERATED, {})
     whole = sites.get(ALL)
     if whole is None or len(whole.by_group) < task.fewest_groups:
         return None
     names = list(whole.by_group[0].figures)
+    parted = sum(group.records for group in whole.by_group) == whole.images
+    if parted and any(0 < group.records < SMALLEST for group in whole.by_group):
+        names = [name for name in names if name in AREAS]
+        if not names:
+            return None
     rows = [
         [word, *((FEW if _is_small(group) else number(group.figures[name])) for name in names)]
         for word, group in zip(results.study.groups, whole.by_group, strict=True)
@@ -370,9 +394,12 @@ def subgroups(results: Results) -> Raw | None:
             if cell.patients < SMALLEST:
                 rows.append([label, FEW, *("–" for _ in names)])
             else:
-                each = [cell.metrics[name] for name in names]
                 many = cell.fewest is not None and cell.fewest >= SMALLEST
-                figures = (_shown(one, DIGITS, interval_too=many and one.reason not in FROM_SUMS) for one in each)
+                each = [(cell.metrics[name], task.metric(name).counts and not many) for name in names]
+                figures = (
+                    NOT_SHOWN if hidden else _shown(one, DIGITS, interval_too=many and one.reason not in FROM_SUMS)
+                    for one, hidden in each
+                )
                 shown = "–" if small else f"{cell.patients:,}"
                 rows.append([label + ("" if cell.enough else FEW_SIDES), shown, *figures])
     return table(["", "Test patients", *(task.metric(name).label for name in names)], rows) if rows else None

@@ -227,7 +227,7 @@ def make_card(results: Results, state: State | None, files: dict[str, str], *, p
         temperature=task.temperature(validation) if validation else None,
         validation_images=None if public and 0 < validated < model_card.SMALLEST else validated,
         privacy=_privacy(results),
-        judgement=model_card.published(site) if site and public else exact,
+        judgement=model_card.published(site, task) if site and public else exact,
         files=files,
     )
 

@@ -118,6 +118,14 @@ def test_every_strategy_and_norm_has_words() -> None:
     assert set(NORMS) == {"group", "instance", "batch"}
 
 
+def test_show_says_what_exact_sums_tell_of_a_validation_patient() -> None:
+    """Masked or not, since it is read off the sum: docs/privacy.md, section 3, has figures."""
+    masked = parse_study(study_text("a"))
+    for study in (masked, masked.but({"aggregation.secure": False}), parse_study(study_text("a", distributed=True))):
+        assert "can find out whether the patient is among the validation patients and with which label" in said(study)
+    assert "with which label" not in said(parse_study(study_text("a", task="generation", dp=False)))
+
+
 def test_show_says_plainly_whether_the_coordinator_reads_each_update() -> None:
     for dp in (True, False):
         text = said(parse_study(study_text("a", dp=dp)))

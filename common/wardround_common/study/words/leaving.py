@@ -10,6 +10,12 @@ from wardround_common.study.file import Study
 from wardround_common.study.privacy import DistributedDpSgd, DpSgd, NoPrivacy
 from wardround_common.study.words.phrases import listed, only, task_in
 
+TOLD_BY_SUMS = (
+    "These sums are exact. Whoever reads those of several evaluations with their models, and has an image of a "
+    "patient, can find out whether the patient is among the validation patients and with which label, masked or not: "
+    "the fewer patients and the more evaluations, the surer ([evaluation] every)."
+)
+
 
 def leaves(study: Study) -> Iterator[str]:
     """Say what of a hospital others read."""
@@ -40,7 +46,14 @@ def leaves(study: Study) -> Iterator[str]:
         f"Each evaluation, and once at the end over the test patients: sums over the images of a split "
         f"({task_in(study).leaves()}), never an image's own. {task_in(study).words(study.task).caution}"
     )
+    yield from _told_by_sums(study)
     yield from _leaves_in_any_case(study)
+
+
+def _told_by_sums(study: Study) -> Iterator[str]:
+    """Say what exact sums tell of one patient; nothing of images that have no label."""
+    if not task_in(study).generates:
+        yield TOLD_BY_SUMS
 
 
 def _counted(study: Study) -> Iterator[str]:
@@ -192,6 +205,7 @@ def _leaves_beside(study: Study) -> Iterator[str]:
         f"Each evaluation{how_often}, and once at the end over the test patients, masked in the same way: sums over "
         f"the images of a split ({task_in(study).leaves()})."
     )
+    yield from _told_by_sums(study)
     yield "After each of these: a signature on the list of hospitals that are summed, and the shares that open the sum."
     if study.aggregation.clip_statements:
         yield "With each round of training: a signed statement of the limits to which the hospital clipped."

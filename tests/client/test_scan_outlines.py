@@ -12,6 +12,7 @@ from typing import Any
 import numpy as np
 import tomli_w
 from PIL import Image
+from pydicom import dcmread
 from test_scan_command import run
 
 from examples import study
@@ -40,6 +41,28 @@ def test_outlines_are_shown_over_images_on_a_page_that_stays(tmp_path: Path) -> 
     assert "This page stays at the hospital" in page
     assert "tumour 1.2 mL" in page  # 5 x 6 pixels in 2 slices, of 2 x 2 x 5 mm
     assert "<script" not in page
+
+
+def test_the_page_names_what_is_left_out_a_folder_in_the_place_of_its_files(tmp_path: Path) -> None:
+    folder, of = tmp_path / "south", outlining()
+    one, two, *_ = write_hospital(folder, "south", patients=4)
+    (folder / one.name / "outline.dcm").unlink()
+    mask = dcmread(folder / two.name / "outline.dcm")
+    mask.PatientID = "somebody"
+    save(mask, folder / two.name / "<i>.dcm")
+    (folder / two.name / "outline.dcm").unlink()
+    for number in range(7):  # beside a file that is used, each is named by itself
+        save(tiny(Modality="MR", SeriesDescription="t2"), folder / two.name / "flair" / f"z{number}.dcm")
+    _, found = take_in(Source(folder, tmp_path / "state"), of)
+    shown = local_task(of.task).shown
+    assert shown is not None
+    said, page = shown(found, of, datetime.now().astimezone())
+    assert "1 mask-other-patient" in said
+    named = dict(re.findall(r'<tr><th scope="row"><code>(.*?)</code></th><td>\d+</td><td>(.*?)</td></tr>', page))
+    alone = [f"{two.name}/flair/{number}.dcm" for number in range(1, 5)]
+    assert named["no-mask"] == ", ".join([f"{one.name}/flair", *alone])
+    assert named["mask-other-patient"] == f"{two.name}/&lt;i&gt;.dcm"
+    assert any(why.endswith(" more") and "z0.dcm" in why for why in named.values())
 
 
 def test_volumes_are_shown_in_three_planes_to_scale(tmp_path: Path) -> None:

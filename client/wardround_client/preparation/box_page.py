@@ -48,8 +48,8 @@ def of_masks(outlined: Outlined, classes: tuple[str, ...], study: str, made: dat
     """Write the page of boxes around the parts of masks: of each examination the slice in which most is outlined."""
     pictures = [_of_stack(outlined, outlined.stacks[number], classes) for number in _some(range(len(outlined.stacks)))]
     words = _words(study, "examinations", "Of each examination the slice in which most is outlined")
-    left_out = outline_page.left_out(outlined)
-    return outline_page.written(words, pictures, len(outlined.stacks), left_out, classes, made)
+    left_out, named = outline_page.left_out(outlined), outline_page.named(outlined)
+    return outline_page.written(words, pictures, len(outlined.stacks), left_out, classes, made, named)
 
 
 def said_of_table(said: Boxes) -> str:

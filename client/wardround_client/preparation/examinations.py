@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import csv
-from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -48,8 +47,8 @@ class Chosen:
     """Image file to the reason why it is not used."""
     masks: frozenset[Path] = field(repr=False)
     """Files that outline something, and are no images."""
-    unmet: Mapping[str, int]
-    """Masks that outline nothing here, counted by reason."""
+    unmet: tuple[tuple[Path, str], ...] = field(repr=False)
+    """Masks that outline nothing here, each with the reason."""
 
 
 def mask_files(source: Source, index: Index) -> tuple[list[Path], list[Beside]]:
@@ -106,8 +105,8 @@ def choose_examinations(
             left_out |= {file: reason for one in channels for file in one.files}
         else:
             taken.append(Examination(channels, outlined[0], masks[outlined[0].uid]))
-    unmet = Counter(one.reason for one in (*stated.unmet, *named_here.unmet))
-    return Chosen(tuple(taken), left_out, aside, dict(unmet))
+    unmet = tuple((one.file, one.reason) for one in (*stated.unmet, *named_here.unmet))
+    return Chosen(tuple(taken), left_out, aside, unmet)
 
 
 def _with_patient(series: Series, patients: Mapping[Path, str]) -> Series:

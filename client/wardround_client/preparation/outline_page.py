@@ -12,7 +12,8 @@ from dataclasses import dataclass
 from datetime import datetime
 from importlib.metadata import version
 from io import BytesIO
-from pathlib import Path
+from pathlib import Path, PurePath
+from types import MappingProxyType
 
 import numpy as np
 import scipy
@@ -24,6 +25,8 @@ from wardround_client.preparation.kept_volumes import KeptVolumes
 from wardround_client.preparation.outlined import Outlined, Stack
 from wardround_common.pages.documents import documents
 
+NAMED = 5
+"""Files or folders that are named of each reason."""
 SHOWN = 60
 """Examinations, evenly chosen where there are more."""
 LEAST_PIXELS = 192
@@ -54,6 +57,27 @@ def left_out(outlined: Outlined) -> dict[str, int]:
     return dict(Counter(outlined.left_out.values())) | {f"mask-{why}": count for why, count in outlined.unmet.items()}
 
 
+def named(outlined: Outlined) -> dict[str, str]:
+    """Name, by reason, the first files that are not used; a folder in the place of all of its files."""
+    fates: list[tuple[str, str]] = [(file, "") for stack in outlined.stacks for file in stack.files]
+    fates += [(file, f"mask-{why}") for file, why in outlined.unmet_masks]
+    fates += outlined.left_out.items()
+    in_folder: dict[PurePath, set[str]] = {}
+    for file, why in fates:
+        in_folder.setdefault(PurePath(file).parent, set()).add(why)
+    places: dict[str, dict[str, None]] = {}
+    for file, why in sorted(fates):
+        folder = PurePath(file).parent
+        alike = len(in_folder[folder]) == 1 and folder.name and not why.startswith("mask-")
+        places.setdefault(why, {})[str(folder) if alike else file] = None
+    return {why: _first([shown(one) for one in files]) for why, files in places.items() if why}
+
+
+def _first(names: Sequence[str]) -> str:
+    more = len(names) - NAMED
+    return ", ".join(names[:NAMED]) + (f" and {more:,} more" if more > 0 else "")
+
+
 @dataclass(frozen=True)
 class Words:
     """What a page says of itself."""
@@ -80,7 +104,7 @@ def render(outlined: Outlined, classes: tuple[str, ...], study: str, *, made: da
         volumes,
     )
     pictures = [_picture(outlined, outlined.stacks[number], classes) for number in evenly(len(outlined.stacks))]
-    return written(words, pictures, len(outlined.stacks), left_out(outlined), classes, made)
+    return written(words, pictures, len(outlined.stacks), left_out(outlined), classes, made, named(outlined))
 
 
 def evenly(count: int) -> list[int]:
@@ -96,8 +120,9 @@ def written(
     left_out: Mapping[str, int],
     classes: tuple[str, ...],
     made: datetime,
+    named: Mapping[str, str] = MappingProxyType({}),
 ) -> str:
-    """Write a page of pictures, of ``count`` that there are."""
+    """Write a page of pictures, of ``count`` that there are; ``named``: some files of each reason."""
     return (
         documents(Path(__file__).parent)
         .get_template("outline_page.html")
@@ -107,6 +132,7 @@ def written(
             version=version("wardround"),
             count=count,
             left_out=left_out,
+            named=named,
             classes=[(word, _css(number)) for number, word in enumerate(classes)],
             shown=pictures,
         )

@@ -7,6 +7,7 @@ cannot be read, and keep what is known of the files beside them.
 from __future__ import annotations
 
 import hashlib
+from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -72,8 +73,13 @@ class Outlined:
     """Image file to the reason why it is not used."""
     aside: frozenset[str] = field(repr=False)
     """Files that outline something, and are no images."""
-    unmet: dict[str, int]
-    """Masks that outline nothing here, counted by reason."""
+    unmet_masks: tuple[tuple[str, str], ...] = field(repr=False)
+    """Masks that outline nothing here, each with the reason."""
+
+    @property
+    def unmet(self) -> dict[str, int]:
+        """How many masks outline nothing here, by reason."""
+        return dict(Counter(reason for _, reason in self.unmet_masks))
 
 
 Write = Callable[[Source, Chosen, Path], Facts]
@@ -97,7 +103,7 @@ def prepare_outlined(
     def make(making: Path) -> Facts:
         return write(source, choose_examinations(source, index, images, data.series or (ANY,), classes), making)
 
-    facts = made_once(folder, make, again=lambda facts: bool(_PASSING & {*facts["left_out"].values(), *facts["unmet"]}))
+    facts = made_once(folder, make, again=_may_pass)
     kept, masks = read(folder, facts)
     found = Outlined(
         images=kept,
@@ -106,11 +112,15 @@ def prepare_outlined(
         stacks=tuple(_stacks(facts)),
         left_out=facts["left_out"],
         aside=frozenset(facts["aside"]),
-        unmet=facts["unmet"],
+        unmet_masks=tuple((file, reason) for file, reason in facts["unmet"]),
     )
     if not found.stacks:
         raise _none(source, found, classes)
     return found
+
+
+def _may_pass(facts: Facts) -> bool:
+    return bool(_PASSING & {*facts["left_out"].values(), *(reason for _, reason in facts["unmet"])})
 
 
 def said_of(source: Source, chosen: Chosen, left_out: dict[Path, str]) -> Facts:
@@ -118,7 +128,7 @@ def said_of(source: Source, chosen: Chosen, left_out: dict[Path, str]) -> Facts:
     return {
         "left_out": {str(path.relative_to(source.folder)): reason for path, reason in left_out.items()},
         "aside": sorted(str(path.relative_to(source.folder)) for path in chosen.masks),
-        "unmet": dict(chosen.unmet),
+        "unmet": sorted((str(path.relative_to(source.folder)), reason) for path, reason in chosen.unmet),
     }
 
 

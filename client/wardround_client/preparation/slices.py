@@ -28,7 +28,7 @@ from wardround_common.errors import ImageRefused
 from wardround_common.study.data import Data
 from wardround_common.study.steps import Area
 
-VERSION = "slices 3"
+VERSION = "slices 4"
 _IMAGES, _MASKS = "images.f32", "masks.u8"
 
 

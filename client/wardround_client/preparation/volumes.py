@@ -29,7 +29,7 @@ from wardround_client.volumes.geometry import Geometry
 from wardround_common.errors import ImageRefused, StudyError
 from wardround_common.study.data import Data
 
-VERSION = "volumes 1"
+VERSION = "volumes 2"
 MOST_VOXELS = 10_000
 """Of a structure of a volume, evenly chosen, on which patches are centred, as in nnU-Net."""
 

@@ -126,6 +126,15 @@ def test_show_says_what_exact_sums_tell_of_a_validation_patient() -> None:
     assert "with which label" not in said(parse_study(study_text("a", task="generation", dp=False)))
 
 
+def test_show_says_what_two_sums_tell_of_the_one_hospital_in_which_they_differ() -> None:
+    plain = parse_study(study_text("a")).but({"data.record": "patient"})
+    variables = [{"name": "psa", "range": [0, 100]}]
+    asked = plain.but({"data.variables": variables, "evaluation.withheld": True})
+    assert "Where one hospital alone has an input, the difference of the two sums is its own" in said(asked)
+    assert "Where one hospital alone can fit" in said(plain.but({"evaluation.recalibrated": True}))
+    assert "the difference of the two sums" not in said(plain)
+
+
 def test_show_says_plainly_whether_the_coordinator_reads_each_update() -> None:
     for dp in (True, False):
         text = said(parse_study(study_text("a", dp=dp)))

@@ -151,7 +151,8 @@ def _recalibrated(study: Study) -> Iterator[str]:
         "With the sums over test patients, in one message: the same sums by the hospital's own recalibration of the "
         "finished model, a slope and a bias for each class that it fits to its validation patients and keeps; without "
         f"enough of them, the model's own once more. There probabilities are counted in {LEVELS} levels: finer ones "
-        f"would tell slope and bias.{clear}{free}"
+        "would tell slope and bias. Where one hospital alone can fit, the difference of the two sums is its own."
+        f"{clear}{free}"
     )
 
 
@@ -165,7 +166,8 @@ def _withheld(study: Study) -> Iterator[str]:
         f"With the sums over test patients, in one message: the same sums with each of {listed(study.data.told)} "
         "withheld from the finished model, and of how many records it is known. Where fewer than "
         f"{least} of a hospital's test patients have an input, it sends the first sums once more and counts nobody, "
-        f"and where fewer than {least} lack it, it counts all.{free}"
+        f"and where fewer than {least} lack it, it counts all. Where one hospital alone has an input, the difference "
+        f"of the two sums is its own, masked or not: nearly all scores of its test patients, by class.{free}"
     )
 
 

@@ -126,13 +126,17 @@ def test_show_says_what_exact_sums_tell_of_a_validation_patient() -> None:
     assert "with which label" not in said(parse_study(study_text("a", task="generation", dp=False)))
 
 
-def test_show_says_what_two_sums_tell_of_the_one_hospital_in_which_they_differ() -> None:
+def test_show_says_which_sums_are_one_hospitals_own_although_they_are_masked() -> None:
     plain = parse_study(study_text("a")).but({"data.record": "patient"})
     variables = [{"name": "psa", "range": [0, 100]}]
     asked = plain.but({"data.variables": variables, "evaluation.withheld": True})
     assert "Where one hospital alone has an input, the difference of the two sums is its own" in said(asked)
     assert "Where one hospital alone can fit" in said(plain.but({"evaluation.recalibrated": True}))
     assert "the difference of the two sums" not in said(plain)
+    by_sex = parse_study(study_text("a")).but({"evaluation.subgroups": [{"by": "sex"}]})
+    assert "A subgroup that one hospital alone tells is its own, masked or not" in said(by_sex)
+    mapped = parse_study(study_text("a")).but({"evaluation.maps": {"method": "hires-cam"}})
+    assert "What one hospital alone sends is its own, masked or not" in said(mapped)
 
 
 def test_show_says_plainly_whether_the_coordinator_reads_each_update() -> None:

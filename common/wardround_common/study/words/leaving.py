@@ -106,7 +106,8 @@ def _by_subgroup(study: Study) -> Iterator[str]:
     yield (
         f"With the sums over test patients, in one message: the same by {listed(ways)}, and the number of patients. "
         f"A hospital merges subgroups of fewer than {least} of its patients before that, so that none follows from the "
-        "others either; one whose policy refuses (subgroups = false) takes part without. Whoever reads these sums may "
+        "others either; one whose policy refuses (subgroups = false) takes part without. A subgroup that one hospital "
+        "alone tells is its own, masked or not: all of them are if the others refuse. Whoever reads these sums may "
         "join them by a score that only one patient has, and so know several attributes of somebody."
     )
 
@@ -132,7 +133,8 @@ def _maps(study: Study) -> Iterator[str]:
         f"With the sums over test patients, in one message: how much of the finished model's maps ({asked.method}) "
         f"lies in lesions {lesions}, as six whole numbers: patients, images, hits, and the sums of three parts. No map "
         f"leaves, and nothing where fewer than {least} test patients have an outlined lesion; a hospital whose policy "
-        f"refuses (maps = false) takes part without.{clear}{free}"
+        f"refuses (maps = false) takes part without. What one hospital alone sends is its own, masked or not."
+        f"{clear}{free}"
     )
 
 

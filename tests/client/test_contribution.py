@@ -98,6 +98,31 @@ def test_approve_says_how_many_images_patients_and_labels_of_each_class_are_brou
     assert "Secret" not in said
 
 
+def test_a_second_study_over_nearly_the_same_hospitals_is_said_to_tell_more_with_the_first(
+    folder: HospitalFolder,
+) -> None:
+    """Of four hospitals and three of them the two secure sums less one another are the fourth's (secagg.md, 10)."""
+
+    def among(name: str, others: str, *, secure: bool = True) -> str:
+        first = propose(folder, name)
+        roster = [first.roster[0], *(Listed.of(one, Identity(one.encode() * 32).public) for one in others)]
+        study = first.model_copy(
+            update={
+                "roster": tuple(roster),
+                "aggregation": first.aggregation.model_copy(update={"secure": secure, "min_hospitals": 3}),
+            }
+        )
+        Approvals(folder.path / "studies").propose(study)
+        return approve(folder, study.digest())
+
+    assert "Its hospitals are those of" not in among("first", "bcd")
+    said = among("second", "bc")
+    assert "Its hospitals are those of 'first', which was approved here, but for d. Where both judge nearly one" in said
+    assert "Its hospitals are those of 'second', which was approved here, but for e, f." in among("third", "bcef")
+    assert "Its hospitals are those of" not in among("fourth", "ghi")
+    assert "Its hospitals are those of" not in among("fifth", "bcd", secure=False)
+
+
 def test_one_class_only_is_warned_of_before_approval(folder: HospitalFolder) -> None:
     label(folder.settings().data, lambda number: "none")
     propose(folder, "first")

@@ -24,6 +24,7 @@ from wardround_client.hospital.contribution import (
 from wardround_client.hospital.hospital_audit import Note, about
 from wardround_client.hospital.hospital_source import facts_of_intake, hospital_source, said_of_intake, warned_of_intake
 from wardround_client.hospital.secure_desk import open_desk
+from wardround_client.hospital.two_studies import said_of_near_rosters
 from wardround_client.intake.images_there import check_images_there
 from wardround_client.maps.in_lesions import rehearse as rehearse_maps
 from wardround_client.maps.in_lesions import said_of_lesions
@@ -244,7 +245,8 @@ class Planned:
     settings: HospitalSettings
     intake: Intake
     told: tuple[str, ...] = ()
-    """What leaves by subgroup and over maps, or that nothing does; nothing where the study does not ask."""
+    """What leaves by subgroup and over maps, or that nothing does, nothing where the study does not ask; and which
+    studies approved before tell more together with it."""
     known: tuple[int, int] = (0, 0)
     """How many of its patients earlier studies charged, and how many patients these charged in all."""
     lineage: Lineage | None = None
@@ -328,10 +330,12 @@ def plan(folder: HospitalFolder, study: Study) -> Planned:
     )  # also where nothing is spent: none may begin after an approval
     dataset = read_data(folder, study)
     brings, earlier = contribution(dataset, study), earlier_contribution(folder.path, study)
+    others = Approvals(folder.path / "studies").all()
+    near = tuple(said_of_near_rosters(study, [one.study for one in others if one.decision == "approved"]))
     if not dataset.trains:
         check_kind(policy, study, _asked_of(dataset), trains=False)
         settings, intake = folder.settings(), dataset.intake
-        told = (*said_of_subgroups(study, dataset, policy), *said_of_maps(study, dataset, policy))
+        told = (*said_of_subgroups(study, dataset, policy), *said_of_maps(study, dataset, policy), *near)
         return Planned(study, None, ledger, policy, (), folder.path, brings, earlier, settings, intake, told)
     check_paid(study.model.start, folder.settings().name, ledger.books)
     asked = ask(study, dataset, ledger)
@@ -350,7 +354,7 @@ def plan(folder: HospitalFolder, study: Study) -> Planned:
         earlier,
         settings=folder.settings(),
         intake=dataset.intake,
-        told=(*said_of_subgroups(study, dataset, policy), *said_of_maps(study, dataset, policy)),
+        told=(*said_of_subgroups(study, dataset, policy), *said_of_maps(study, dataset, policy), *near),
         known=known_to_ledger(asked, ledger),
         lineage=lineage(asked, ledger, policy.budget.delta),
     )

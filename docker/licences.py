@@ -39,6 +39,8 @@ WORDS = {
     "Python Software Foundation License": "PSF-2.0",
 }
 """What older metadata says, in the words of SPDX."""
+WITH_CUDA = re.compile("(nvidia|cuda)-|triton$")
+"""What a build of PyTorch with CUDA brings besides; ``docker/lock.sh`` leaves it out too."""
 WHY = {
     "alembic": "Flower's tables of nodes and messages, made and renewed",
     "fastapi": "Flower's Fleet API; a hospital serves nothing with it",
@@ -113,7 +115,8 @@ def packages(extra: str) -> Iterator[Package]:
             needed = Requirement(line)
             if needed.marker is None or any(needed.marker.evaluate({"extra": one}) for one in (*seen[name], "")):
                 plain = re.sub(r"[-_.]+", "-", needed.name).lower()
-                todo.append((plain, set(needed.extras), by or plain))
+                if not WITH_CUDA.match(plain):
+                    todo.append((plain, set(needed.extras), by or plain))
 
 
 def licence(name: str) -> str:

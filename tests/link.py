@@ -73,6 +73,7 @@ class Authority:
             x509.BasicConstraints(ca=True, path_length=0), critical=True
         )
         own = own.add_extension(_SIGNS_CERTIFICATES, critical=True)
+        own = own.add_extension(x509.SubjectKeyIdentifier.from_public_key(key.public_key()), critical=False)
         (self.folder / "ca.key").write_bytes(private_pem(key))
         self.give("server", key, name)
         self.certificate.write_bytes(own.sign(key, hashes.SHA256()).public_bytes(PEM))
@@ -84,6 +85,8 @@ class Authority:
         subject = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, "coordinator")])
         names = x509.SubjectAlternativeName([x509.IPAddress(ipaddress.ip_address(host)), x509.DNSName("localhost")])
         certificate = _certificate(subject, issuer, server.public_key(), days).add_extension(names, critical=False)
+        by = x509.AuthorityKeyIdentifier.from_issuer_public_key(key.public_key())  # which Python 3.13 asks for
+        certificate = certificate.add_extension(by, critical=False)
         (self.folder / f"{file}.pem").write_bytes(certificate.sign(key, hashes.SHA256()).public_bytes(PEM))
         (self.folder / f"{file}.key").write_bytes(private_pem(server))
 

@@ -6,10 +6,12 @@ import errno
 import json
 import os
 import socket
+import ssl
 import threading
 import time
 import warnings
 from collections.abc import Iterator
+from contextlib import suppress
 from datetime import UTC, date, datetime
 from io import BytesIO
 from pathlib import Path
@@ -27,14 +29,14 @@ from pynetdicom.sop_class import (  # type: ignore[attr-defined]
     Verification,
 )
 
-from archived import NAME, document, files, study
+from archived import NAME, authority, document, files, study
 from in_process import run
 from orthanc import free_ports
 from tiny_archive import TITLE, TinyArchive, tiny_archive
 from tiny_dicom import save, tiny
 from wardround_client.pacs import association, fetching
 from wardround_client.pacs.archive import Archive, Instance, Query, Study, checked
-from wardround_client.pacs.association import associated
+from wardround_client.pacs.association import associated, our_context
 from wardround_client.pacs.dimse import DimseArchive
 from wardround_client.pacs.fetching import Fetched, Report, fetch
 from wardround_client.pacs.receiver import Receiver, storage_classes
@@ -609,3 +611,30 @@ def test_what_accompanies_results_in_a_folder_is_passed_over_and_not_called_miss
     (tmp_path / "only" / "table.csv").touch()
     with pytest.raises(DataError, match="no files to store"):
         files_in([tmp_path / "only"])
+
+
+def test_a_certificate_of_an_older_form_is_enough_for_any_python(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    newer = ssl.create_default_context
+
+    def strict(*given: Any, **named: Any) -> ssl.SSLContext:  # as Python 3.13 makes it
+        context = newer(*given, **named)
+        context.verify_flags |= ssl.VERIFY_X509_STRICT
+        return context
+
+    monkeypatch.setattr(ssl, "create_default_context", strict)
+    trusted, certificate, key = authority(tmp_path)  # it names no key of who signed it
+    context = our_context(
+        PacsSettings.model_validate({"host": "127.0.0.1", "title": TITLE, "tls": True, "authority": str(trusted)})
+    )
+    archives = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    archives.load_cert_chain(certificate, key)
+    to_archive, to_us = ssl.MemoryBIO(), ssl.MemoryBIO()
+    ours = context.wrap_bio(to_us, to_archive, server_hostname="127.0.0.1")
+    theirs = archives.wrap_bio(to_archive, to_us, server_side=True)
+    for side in (ours, theirs, ours):
+        with suppress(ssl.SSLWantReadError):
+            side.do_handshake()
+    assert ours.version() == "TLSv1.3"
+    assert ours.getpeercert()

@@ -97,7 +97,8 @@ def test_threads_never_share_memory(monkeypatch: pytest.MonkeyPatch) -> None:
     for thread in threads:
         thread.join()
     assert not broken
-    assert sum(map(len, buffers._FREE.values())) <= 4 * 4 + 4
+    # Of each of the two sizes never more than four threads hold: what they keep, and the last one that they let go.
+    assert all(len(free) <= 4 * 5 for free in buffers._FREE.values())
 
 
 def test_no_more_than_a_bound_is_kept(monkeypatch: pytest.MonkeyPatch) -> None:

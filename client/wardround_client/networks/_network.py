@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Protocol, runtime_checkable
+from typing import Protocol
 
 import torch
 from torch import nn
@@ -36,8 +36,7 @@ class Network:
     Its outputs are an odd number, 3 or more."""
 
 
-@runtime_checkable
-class Computed(Protocol):
+class Computed(nn.Module):
     """A network that computes from made images what another learns from them step by step."""
 
     features: nn.Module
@@ -45,6 +44,7 @@ class Computed(Protocol):
 
     def learn_from(self, features: torch.Tensor, planted: torch.Tensor) -> None:
         """Take made images' features (images, count), and for each whether a spot is planted: 0 or 1."""
+        raise NotImplementedError
 
 
 def inside(network: nn.Module) -> str:

@@ -18,7 +18,7 @@ import torch
 from torch import nn
 from torch.nn import functional
 
-from wardround_client.networks._network import Network
+from wardround_client.networks._network import Computed, Network
 from wardround_client.networks.wavelets import GROUPS, WaveletFeatures
 from wardround_common.study.model import Norm
 
@@ -58,8 +58,10 @@ class HalvesFeatures(WaveletFeatures):
         return torch.cat([wavelets, own], dim=1).view(images.shape[0], self.count)
 
 
-class HalvesClassifier(nn.Module):
+class HalvesClassifier(Computed):
     """A linear classifier, zero at first, on few directions of fixed features."""
+
+    features: HalvesFeatures
 
     def __init__(self, channels: int, classes: int, kept: int = KEPT) -> None:
         super().__init__()

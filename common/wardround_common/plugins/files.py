@@ -64,7 +64,19 @@ def installed_plugins() -> dict[str, tuple[str, ...]]:
 
 
 def _name(there: Distribution) -> str:
-    return _one_form(there.metadata["Name"])
+    return _one_form(_said(there, "Name"))
+
+
+def _said(there: Distribution, what: str) -> str:
+    """Return what an installation says of itself.
+
+    Raises:
+        KeyError: it does not say it. Python 3.11 gives None, 3.12 warns, and a later one will raise.
+    """
+    said = there.metadata.get_all(what)
+    if not said:
+        raise KeyError(what)
+    return str(said[0])
 
 
 def read_files(package: str) -> Files:
@@ -105,10 +117,10 @@ def _distribution(package: str) -> Distribution:
 
 def _version(there: Distribution, package: str) -> str:
     try:
-        version: object = there.metadata["Version"] if _name(there) == package else None
+        version = _said(there, "Version") if _name(there) == package else ""
     except _BROKEN:
-        version = None
-    if not isinstance(version, str) or not re.fullmatch(VERSION, version):
+        version = ""
+    if not re.fullmatch(VERSION, version):
         do = "Uninstall it, and install it again."
         raise PluginError(
             "its installation does not say which package and version it is", where=f"plug-in {package}", do=do

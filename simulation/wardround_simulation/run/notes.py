@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 
 from wardround_client.intake.patients import guessed, said_of_doubts, said_of_patients
 from wardround_common.results.released import prepared_otherwise, study_of
@@ -31,6 +31,21 @@ LISTED_PAIRS = 10
 def _has_usual(plan: Plan) -> bool:
     found = read_summed(plan.folder / UNLIKE)
     return found is not None and bool(found.histogram)
+
+
+def said_of_files(refused: Mapping[str, int], left_out: Mapping[str, int]) -> Iterator[str]:
+    """Say how many files a hospital does not use, by reason.
+
+    What is left out has no one sum: it is images, and by the beginning of the reason masks, boxes and reports.
+    """
+    if refused:
+        yield f"{sum(refused.values())} files were refused ({_counts(refused)})"
+    if left_out:
+        yield f"left out: {_counts(left_out)}"
+
+
+def _counts(by_reason: Mapping[str, int]) -> str:
+    return ", ".join(f"{count} {reason}" for reason, count in sorted(by_reason.items()))
 
 
 def notes_of(plan: Plan, described: dict[str, Description], final: State) -> Iterator[str]:
@@ -67,12 +82,7 @@ def notes_of(plan: Plan, described: dict[str, Description], final: State) -> Ite
         )
     for name, description in described.items():
         intake = description.intake
-        if intake.refused:
-            counts = ", ".join(f"{count} {reason}" for reason, count in sorted(intake.refused.items()))
-            yield f"{name}: {sum(intake.refused.values())} files were refused ({counts})."
-        if intake.left_out:
-            counts = ", ".join(f"{count} {reason}" for reason, count in sorted(intake.left_out.items()))
-            yield f"{name}: {sum(intake.left_out.values())} images were left out ({counts})."
+        yield from (f"{name}: {said}." for said in said_of_files(intake.refused, intake.left_out))
         if guessed(intake.patients):
             how = said_of_patients(intake.patients, intake.confirmed)
             yield f"{name}: some patients are guessed, since their files name none ({how})."

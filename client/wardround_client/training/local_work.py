@@ -43,6 +43,8 @@ from wardround_common.study.schedule import learning_rate
 
 NOTHING = Layout((), ())
 T = TypeVar("T")
+AddUp = Callable[[BookKeeping, Iterable[tuple[torch.Tensor, list[int]]], float], list[torch.Tensor]]
+"""Adds up the drawn patients' gradients, given their losses and how many images each has, clipped to a norm."""
 
 
 @dataclass(frozen=True)
@@ -202,11 +204,15 @@ def train(run: LocalRun, parameters: Vector, round_number: int) -> LocalWork:
     """
     study, plan = run.study, run.plan
     with enough_memory():
-        this = _begin(run, parameters, round_number)
         if isinstance(study.privacy, DpSgd) and plan is not None:
-            _private_steps(this, study.privacy, plan)
+            for add_up in (_clipped_sums, _finite_sums):
+                this = _begin(run, parameters, round_number)
+                _private_steps(this, study.privacy, plan, add_up)
+                if all(torch.isfinite(weight).all() for weight in this.weights):
+                    break
             steps, total = plan.steps_a_round, 0.0
         else:
+            this = _begin(run, parameters, round_number)
             steps, total = _plain_steps(this, this.weights, study.training.proximal)
         update = networks.read_vector(run.network, run.layout) - parameters
         own = None if run.before is None else _own_part(run, parameters, round_number)
@@ -432,7 +438,7 @@ def _correct(this: _Round) -> None:
             weight.grad.add_(correction)
 
 
-def _private_steps(this: _Round, privacy: DpSgd, plan: PrivacyPlan) -> None:
+def _private_steps(this: _Round, privacy: DpSgd, plan: PrivacyPlan, add_up: AddUp) -> None:
     """DP-SGD by patients (Abadi et al. 2016, algorithm 1; McMahan et al., ICLR 2018, for whole users' records).
 
     Every step draws each patient with the sampling rate. A drawn patient contributes the mean gradient over up to
@@ -449,7 +455,7 @@ def _private_steps(this: _Round, privacy: DpSgd, plan: PrivacyPlan) -> None:
         for step in range(plan.steps_a_round):
             noise = maker.begin(run.stream.child("noise", this.number, step))  # made while the step computes
             optimiser.zero_grad()
-            sums = _with_room(this, partial(_step_sums, this, books, privacy, plan, step))
+            sums = _with_room(this, partial(_step_sums, this, books, privacy, plan, step, add_up))
             for weight, noisy in zip(this.weights, noise.add(sums, expected), strict=True):
                 weight.grad = noisy
             del sums, noisy  # the next step would begin beside them
@@ -458,14 +464,12 @@ def _private_steps(this: _Round, privacy: DpSgd, plan: PrivacyPlan) -> None:
             optimiser.step()
 
 
-def _step_sums(this: _Round, books: BookKeeping, privacy: DpSgd, plan: PrivacyPlan, step: int) -> list[torch.Tensor]:
+def _step_sums(
+    this: _Round, books: BookKeeping, privacy: DpSgd, plan: PrivacyPlan, step: int, add_up: AddUp
+) -> list[torch.Tensor]:
     """Return a step's sum of clipped gradients, from its beginning."""
-    for add_up in (_clipped_sums, _finite_sums):
-        books.drop()
-        sums = add_up(books, _drawn(this, privacy, plan, step), privacy.clip_norm)
-        if torch.isfinite(nn.utils.get_total_norm(sums)):
-            break
-    return sums
+    books.drop()
+    return add_up(books, _drawn(this, privacy, plan, step), privacy.clip_norm)
 
 
 def _clipped_sums(
@@ -485,7 +489,8 @@ def _finite_sums(
     """Return the sum of the drawn patients' clipped gradients, one by one: those that are not finite are left out.
 
     A training that broke off would say of one patient, without noise, that they are in it: parameters can be made up so
-    that the numbers of a single known image overflow.
+    that the numbers of a single known image overflow. A card is waited for with each patient, so that a round is done
+    in this way only if it came to no finite numbers otherwise.
     """
     sums = [torch.zeros_like(weight) for weight in books.weights]
     for losses, counts in drawn:

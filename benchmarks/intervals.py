@@ -15,6 +15,7 @@ from rich.progress import track
 
 from measure import report
 from wardround_common.metrics import Estimate, PatientSums
+from wardround_common.metrics.boxes import LOWEST, BoxSums
 from wardround_common.metrics.grades import GradeSums
 from wardround_common.metrics.measurements import MeasurementSums
 from wardround_common.metrics.outlines import Outlines, OutlineSums
@@ -23,6 +24,7 @@ from wardround_common.metrics.survival import RiskSums
 from wardround_common.results import evaluate
 from wardround_common.tasks.classification import Classification
 from wardround_common.tasks.contract import Sums, TaskSection
+from wardround_common.tasks.detection import Detection
 from wardround_common.tasks.grades import Grades
 from wardround_common.tasks.measurement import Measurement
 from wardround_common.tasks.risk import Risk
@@ -79,6 +81,16 @@ def outlines(rng: np.random.Generator, count: int) -> OutlineSums:
     return OutlineSums.of(made, np.zeros(count))
 
 
+def boxes(rng: np.random.Generator, count: int) -> BoxSums:
+    """Draw images with one lesion on average, of which four in five are found, and 1.5 boxes beside."""
+    lesions, wrong = int(rng.poisson(count)), int(rng.poisson(1.5 * count))
+    right = int(rng.binomial(lesions, 0.8))
+    log_odds = np.concatenate([rng.normal(0.5, 1.5, right), rng.normal(-1.5, 1.2, wrong)]).clip(LOWEST)
+    finds = np.zeros((right + wrong, 2), np.bool_)
+    finds[:right, 0], finds[:right, 1] = True, rng.uniform(size=right) < 0.6
+    return BoxSums.of(np.zeros(count), np.array([lesions]), log_odds, np.zeros(right + wrong, np.int64), finds)
+
+
 TWO = Classification(name="classification", classes=("rest", "finding"))
 FOUR = Classification(name="classification", classes=("a", "b", "c", "d"))
 CASES: Mapping[str, tuple[TaskSection, Draw, float | None, tuple[str, ...]]] = {
@@ -93,6 +105,12 @@ CASES: Mapping[str, tuple[TaskSection, Draw, float | None, tuple[str, ...]]] = {
         ("mae", "bias"),
     ),
     "risk": (Risk(name="risk", unit="years", times=(1.0, 2.0, 3.0)), risks, None, ("c_index", "excess_risk")),
+    "boxes": (
+        Detection(name="detection", classes=("lesion",)),
+        boxes,
+        0.4,
+        ("ap_iou10", "ap_iou50", "froc", "sensitivity_1fp", "false_positives"),
+    ),
     "outline": (Segmentation(name="segmentation", classes=("a",)), outlines, None, ("dice", "hausdorff", "missed")),
 }
 

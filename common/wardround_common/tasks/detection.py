@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from fractions import Fraction
 from typing import Annotated, Literal
 
 from pydantic import Field, field_validator
 
-from wardround_common.metrics.boxes import AT_FALSE_POSITIVES, FALSE_POSITIVES, BoxSums, edge_of, figures_of
-from wardround_common.metrics.shapes import LEAST_RECORDS, Estimate
-from wardround_common.metrics.sum_intervals import of_fraction, with_intervals
+from wardround_common.metrics.box_intervals import intervals_of
+from wardround_common.metrics.boxes import AT_FALSE_POSITIVES, FALSE_POSITIVES, BoxSums, figures_of
+from wardround_common.metrics.shapes import LEAST_RECORDS
 from wardround_common.section import Word, each_once
 from wardround_common.tasks.contract import ClassesSection, Detail, Task, Words, figure
 
@@ -92,16 +91,6 @@ def _why_undefined(sums: BoxSums, metric: str) -> str:
     return "no lesion is in these images"
 
 
-def _intervals(sums: BoxSums, point: float | None, metrics: Mapping[str, Estimate]) -> dict[str, Estimate]:
-    """Return the fractions that have an interval from sums alone: of one class, sensitivity and precision."""
-    if sums.classes > 1:
-        return {}
-    edge, lesions = 0 if point is None else edge_of(point), int(sums.lesions.sum())
-    drawn, right = (int(one[:, edge:].sum()) for one in (sums.drawn, sums.overlapping))
-    counted = {"sensitivity": (right, lesions), "precision": (right, drawn)}
-    return with_intervals(metrics, {name: of_fraction(*pair) if pair[1] else None for name, pair in counted.items()})
-
-
 TASK = Task[Detection, BoxSums](
     name="detection",
     section=Detection,
@@ -129,7 +118,7 @@ TASK = Task[Detection, BoxSums](
     undefined=_why_undefined,
     figures=lambda vectors, section, point, whole: figures_of(vectors, len(section.classes), point, whole.counted()),
     detail=lambda sums, point: Detail(by_group=sums.by_class(point) if sums.records else ()),
-    intervals=_intervals,
+    intervals=intervals_of,
     fractions=lambda section: ("sensitivity", "precision") if len(section.classes) == 1 else (),
     terms=lambda section: (*TERMS, SEVERAL) if len(section.classes) > 1 else TERMS,
     decisions=("sensitivity", "false_positives"),

@@ -71,8 +71,9 @@ def test_boxes_are_learnt_together_and_drawn_in_new_images(
     (report,) = (dcmread(path) for path in (tmp_path / "drawn").glob("*.report.dcm"))
     drawn = json.loads((tmp_path / "drawn/predictions.jsonl").read_text())["boxes"]
     lines = [list(item.GraphicData) for item in _all(report) if "GraphicData" in item]
-    corners = [[box[side] for side in ("x0", "y0", "x1", "y0", "x1", "y1")] for box in drawn]
-    assert len(lines) == max(len(drawn), 1)
+    numbers = range(3)  # confidence, width and height of a box, each along its edge
+    corners = [[box[side] for side in ("x0", "y0", "x1", "y0", "x1", "y1")] for box in drawn for _ in numbers]
+    assert len(lines) == max(len(corners), 1)
     assert all(line[:6] == pytest.approx(box, abs=1e-3) for line, box in zip(lines, corners, strict=bool(drawn)))
     assert len(list((tmp_path / "drawn").glob("*.png"))) == 1
     lines = [json.loads(line) for line in (tmp_path / "told/predictions.jsonl").read_text().splitlines()]

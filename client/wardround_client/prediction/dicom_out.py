@@ -308,7 +308,10 @@ def _of_boxes(answer: Answer, sources: Sources, card: Card, coded: Coded) -> Ite
 
 
 def _numbers_of(box: Mapping[str, Any]) -> list[tuple[Code, float, Code]]:
-    """Return what is measured of a box: how confident the model is, and its sides where they are known."""
+    """Return what is measured of a box: how confident the model is, and its sides where they are known.
+
+    Each gets coordinates, the same ones: OHIF 3.13 shows nothing of a report in which one number has none.
+    """
     sides = [(name, box[key], _MM) for name, key in ((_WIDTH, "width_mm"), (_HEIGHT, "height_mm")) if key in box]
     return [(own_code("Confidence"), box["confidence"], _NO_UNIT), *sides]
 

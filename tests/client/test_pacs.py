@@ -316,6 +316,12 @@ def test_a_uid_that_breaks_the_rules_is_quoted_in_no_warning(archive: TinyArchiv
     assert report.counts()["accepted"] == 1
 
 
+@pytest.mark.parametrize(("accession", "stated"), [("A1", ""), ("Ä1", "ISO_IR 100"), ("頭1", "ISO_IR 192")])
+def test_a_question_states_the_character_set_of_its_keys(archive: TinyArchive, accession: str, stated: str) -> None:
+    DimseArchive(reached(archive)).find(Query(accession=accession), 5)
+    assert (archive.asked[-1].AccessionNumber, archive.asked[-1].get("SpecificCharacterSet", "")) == (accession, stated)
+
+
 def test_what_is_no_dicom_over_dicomweb_is_said_and_the_others_are_fetched(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -191,6 +191,17 @@ def test_studies_are_found_by_keys_with_letters_beyond_ascii(way: str, archive: 
     assert accessions(accession="Ä1") == accessions(description="Schädel nativ") == ["Ä1"]
 
 
+@pytest.mark.parametrize("way", ["get", "web"])
+def test_studies_are_found_by_keys_in_any_script_where_the_archive_answers_in_unicode(way: str, tmp_path: Path) -> None:
+    with orthanc(tmp_path, DefaultEncoding="Utf8") as archive:
+        for accession, characters in (("Ä1", "ISO_IR 100"), ("頭1", "ISO_IR 192")):
+            archive.add(*study(accession, 1, SpecificCharacterSet=characters))
+        asked = by(way, archive)
+        for accession in ("Ä1", "頭1"):
+            query = Query(accession=accession)
+            assert [each.accession for each in checked(asked.find(query, 10), query)] == [accession]
+
+
 def test_a_fetch_that_is_killed_goes_on(archive: Orthanc, tmp_path: Path) -> None:
     made = [study(f"A{number}", 6) for number in range(6)]
     archive.add(*(each for one in made for each in one))

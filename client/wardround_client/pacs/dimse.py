@@ -79,6 +79,8 @@ class DimseArchive:
         asked.ModalitiesInStudy = query.modality.upper()
         asked.StudyDescription = f"*{query.description}*" if query.description else ""
         asked.NumberOfStudyRelatedInstances = ""
+        if characters := _character_set(query.patient + query.accession + query.description):
+            asked.SpecificCharacterSet = characters
         contexts = [build_context(StudyRootQueryRetrieveInformationModelFind)]
         with associated(self.settings, contexts) as association, closing(self._found(association, asked)) as answers:
             found = [study_of(each) for each in itertools.islice(answers, most)]
@@ -303,6 +305,17 @@ def instance_of(found: Dataset, study: str, series: str) -> Instance:
         word(found, "SOPClassUID"),
         next(iter(words(found, "AvailableTransferSyntaxUID")), ""),
     )
+
+
+def _character_set(keys: str) -> str:
+    """Return the character set to state for these keys: without one, a question is in ASCII (PS3.5, 6.1.2)."""
+    if keys.isascii():
+        return ""
+    try:
+        keys.encode("latin-1")
+    except UnicodeEncodeError:
+        return "ISO_IR 192"
+    return "ISO_IR 100"
 
 
 def words(found: Dataset, keyword: str) -> list[str]:

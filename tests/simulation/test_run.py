@@ -397,7 +397,7 @@ def test_secure_sums_give_the_same_model_whether_by_one_worker_or_two_stopped_or
     for name, tensor in load_file(tmp_path / "one" / "model.safetensors").items():
         assert np.abs(tensor - plain[name]).max() < 2e-3
     kept = [path for path in (tmp_path / "one" / "secure" / "hospitals").rglob("*") if path.is_file()]
-    assert len(kept) == 3 * 8
+    assert len(kept) == 3 * 10
     assert all(path.stat().st_mode & 0o077 == 0 for path in kept)
 
 

@@ -142,7 +142,12 @@ def behind_tls(port: int, certificate: Path, key: Path) -> Iterator[int]:
 
     async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         inner, outer = await asyncio.open_connection("127.0.0.1", port)
-        await asyncio.gather(pump(reader, outer), pump(inner, writer))
+        try:
+            await asyncio.gather(pump(reader, outer), pump(inner, writer))
+        except asyncio.CancelledError:
+            for each in (writer, outer):
+                each.transport.abort()
+            raise
         for each in (writer, outer):
             each.close()
 
@@ -164,6 +169,7 @@ def behind_tls(port: int, certificate: Path, key: Path) -> Iterator[int]:
             for each in others:
                 each.cancel()
             await asyncio.gather(*others, return_exceptions=True)
+            await asyncio.sleep(0)  # transports close in the next turn
 
         asyncio.run_coroutine_threadsafe(end(), loop).result()
         loop.call_soon_threadsafe(loop.stop)

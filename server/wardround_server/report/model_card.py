@@ -31,7 +31,7 @@ from wardround_common.results.parts import Part
 from wardround_common.study.privacy import DpSgd
 from wardround_common.study.words.describe import Passage, describe
 from wardround_common.study.words.work import CLASSES_COUNTED, says_unlike
-from wardround_common.tasks.contract import Task
+from wardround_common.tasks.contract import Metric, Task
 from wardround_common.tasks.registry import task_of
 from wardround_server.report.card_words import UNSAID, CardWords
 from wardround_server.report.tables.cells import ordered_sites, site_title
@@ -187,10 +187,16 @@ def notes(results: Results) -> list[str]:
     Neither at one of them nor at two; nor the images of each class at all, less those that the table shows.
     """
     names = [one.name for one in results.hospitals]
-    shared = tuple(f"{name} and {other} share " for name in names for other in names)
-    counted = (*(f"{name}:" for name in names), *shared, CLASSES_COUNTED)
-    found = [note for note in results.notes if not note.startswith(counted)]
-    return [*found, SHARED] if any(note.startswith(shared) for note in results.notes) else found
+    shared = [note for note in results.notes if _is_of_two(note, names)]
+    counted = (*(f"{name}:" for name in names), CLASSES_COUNTED)
+    found = [note for note in results.notes if not note.startswith(counted) and note not in shared]
+    return [*found, SHARED] if shared else found
+
+
+def _is_of_two(note: str, names: Sequence[str]) -> bool:
+    """Tell whether a note says what two hospitals share."""
+    rests = [note.removeprefix(f"{one} and ") for one in names if note.startswith(f"{one} and ")]
+    return any(rest.startswith(f"{other} share ") for rest in rests for other in names)
 
 
 def suppressed(value: int) -> str:
@@ -252,6 +258,14 @@ def _shown(estimate: Estimate, digits: int, *, interval_too: bool = True) -> str
     return number(estimate.value, digits) + (f" ({around})" if around else "")
 
 
+def _cell(site: SiteMetrics, metric: Metric[Any], digits: int, *, interval_too: bool = True) -> str:
+    """Show a site's figure as far as it does not tell how many of a class there are."""
+    if metric.counts and few_of_a_class(site):
+        return NOT_SHOWN
+    may = interval_too and _may_show_interval(site, metric.name)
+    return _shown(site.metrics[metric.name], digits, interval_too=may)
+
+
 def overall(results: Results) -> Raw | None:
     """Show every metric on all test patients together, and apart by whether the hospital trained.
 
@@ -272,16 +286,7 @@ def overall(results: Results) -> Raw | None:
     rows = [
         [
             f"{metric.label}{f' [{unit}]' if (unit := task.unit_of(metric, results.study.task)) else ''}",
-            *(
-                NOT_SHOWN
-                if metric.counts and few_of_a_class(site)
-                else _shown(
-                    site.metrics[metric.name],
-                    digits,
-                    interval_too=not few and _may_show_interval(site, metric.name),
-                )
-                for _, site in shown
-            ),
+            *(_cell(site, metric, digits, interval_too=not few) for _, site in shown),
         ]
         for metric in task.metrics
     ]
@@ -344,13 +349,7 @@ def by_hospital(results: Results) -> Raw | None:
             rows.append([label, FEW, *("–" for _ in names[1:])])
         else:
             mark = "" if site.enough else FEW_SIDES
-            few = few_of_a_class(site)
-            figures = (
-                NOT_SHOWN
-                if few and task.metric(each).counts
-                else _shown(site.metrics[each], DIGITS, interval_too=_may_show_interval(site, each))
-                for each in names
-            )
+            figures = (_cell(site, task.metric(each), DIGITS) for each in names)
             rows.append([label + mark, *figures])
     head = ["Test patients of", *(task.metric(name).label for name in names)]
     return table(head, rows) if rows else None

@@ -132,9 +132,7 @@ def _image(model: Model, asked: Asked, done: Done) -> Explained:
     place = preprocessing.Place.of(*area.shape, own.shape[-1], shown.spacing_mm)
     inside = np.s_[0, place.top : place.top + place.rows, place.left : place.left + place.columns]
     similarity = sanity.similarity(own[inside], random[inside])  # what was padded is the same in any map
-    heat, of_random = (
-        area.back(map_from_form(each, *area.shape, shown.spacing_mm)[0], height, width) for each in (own, random)
-    )
+    heat, of_random = (map_from_form(each, area, height, width, shown.spacing_mm)[0] for each in (own, random))
     lesion = asked.lesions.of(done.case.files[0])
     lesion = lesion if lesion is not None and lesion.shape == heat.shape else None
     found = None if lesion is None else measure(heat, of_random, lesion, area)

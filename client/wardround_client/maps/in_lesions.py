@@ -150,7 +150,5 @@ def measured(
 ) -> InLesion:
     """Lay two maps in the form (1, size, size) of a part of an image on all of it, and measure them there."""
     height, width = lesion.shape
-    heat, random = (
-        area.back(map_from_form(each, *area.shape, spacing_mm)[0], height, width) for each in (own, untrained)
-    )
+    heat, random = (map_from_form(each, area, height, width, spacing_mm)[0] for each in (own, untrained))
     return measure(heat, random, lesion, area)

@@ -505,7 +505,7 @@ def slice_by_slice(series: Sequence[Series], data: Data) -> Asked:
         return area.back(np.concatenate(drawn), *grid.shape[1:])
 
     def lay(heat: NDArray[np.float32]) -> NDArray[np.float32]:
-        return area.back(map_from_form(heat, *area.shape, grid.spacing_mm), *grid.shape[1:])
+        return map_from_form(heat, area, *grid.shape[1:], grid.spacing_mm)
 
     return Asked(images, _crop(area, data), back=back, lay=lay)
 

@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 from torch.nn import functional
 
 from wardround_client.preparation.preprocessing import Place, resized
+from wardround_common.study.steps import Area
 
 Outline = NDArray[np.uint8]
 
@@ -50,15 +51,14 @@ def from_form(outputs: torch.Tensor, height: int, width: int, spacing_mm: Sequen
 
 
 def map_from_form(
-    heat: NDArray[np.float32], height: int, width: int, spacing_mm: Sequence[float] | None
+    heat: NDArray[np.float32], area: Area, height: int, width: int, spacing_mm: Sequence[float] | None
 ) -> NDArray[np.float32]:
-    """Return maps (records, size, size) on the images that they are of: (records, height, width), between places."""
-    place = Place.of(height, width, heat.shape[-1], spacing_mm)
+    """Return maps (records, size, size) of this part of images on the whole: (records, height, width), 0 beside it."""
+    place = Place.of(*area.shape, heat.shape[-1], spacing_mm)
     inside = torch.from_numpy(heat)[:, place.top : place.top + place.rows, place.left : place.left + place.columns]
-    if tuple(inside.shape[1:]) != (height, width):
-        inside = functional.interpolate(inside[:, None], (height, width), mode="bilinear", align_corners=False)[:, 0]
-    laid: NDArray[np.float32] = inside.numpy()
-    return laid
+    if tuple(inside.shape[1:]) != area.shape:
+        inside = functional.interpolate(inside[:, None], area.shape, mode="bilinear", align_corners=False)[:, 0]
+    return area.back(inside.numpy(), height, width)
 
 
 def spacing_in_form(height: int, width: int, spacing_mm: Sequence[float], size: int) -> tuple[float, float]:

@@ -20,17 +20,24 @@ from typer.testing import CliRunner
 
 import wardround_server.service.serving as service
 from asking import status_of
+from examples import study
 from link import _empty_database, question, until
 from wardround_common.control.place import is_served
 from wardround_common.documents.enrolment import Request
 from wardround_common.errors import MessageError, StorageError
 from wardround_common.keys.identity import Identity
+from wardround_common.messages.ledger_header import LEDGER_HEADER
+from wardround_common.messages.rounds import Failure, Parts
+from wardround_common.messages.run_header import RUNS_HEADER
 from wardround_common.shell.service_log import ServiceLog
+from wardround_common.study.roster import Listed
 from wardround_server.commands.coordinator_cli import app
 from wardround_server.link.superlink import SuperLink
 from wardround_server.service.enrolment_desk import begin, enrol, renew, revoke
-from wardround_server.service.serving import Service
+from wardround_server.service.runs import Run
+from wardround_server.service.serving import OTHER_KEY, Service
 from wardround_server.state.coordinator_folder import UNSENT, CoordinatorFolder
+from wardround_server.state.standings import Standings
 
 NOW = datetime.now(UTC)
 NODES = {name: generate_private_key(SECP256R1()) for name in ("mercy", "north", "south")}
@@ -45,11 +52,12 @@ class Coordinator:
     """A coordinator's folder with two hospitals, and the service in it."""
 
     folder: CoordinatorFolder
+    service: Service = field(init=False)
     log: io.StringIO = field(default_factory=io.StringIO)
 
     @contextmanager
     def serving(self) -> Iterator[SuperLink]:
-        made = Service(self.folder, ServiceLog(stream=self.log).say)
+        made = self.service = Service(self.folder, ServiceLog(stream=self.log).say)
         stop = threading.Event()
         thread = threading.Thread(target=made.serve, args=(stop, "127.0.0.1"), daemon=True)
         thread.start()
@@ -318,6 +326,40 @@ def test_a_hospital_that_is_revoked_and_enrolled_anew_between_two_looks_is_anoth
         with here.serving() as link:
             until(lambda: set(link.nodes().values()) == {"mercy", "north"})
             assert node not in link.nodes()
+
+
+def test_a_run_asks_and_tells_nothing_to_another_hospital_under_a_name_that_its_study_lists(here: Coordinator) -> None:
+    listed = [Listed.of(name, Identity(name.encode().ljust(32)).public).model_dump() for name in ("mercy", "north")]
+    listing = study(roster=listed, aggregation={"min_hospitals": 2, "secure": True})
+    question = {name: Parts({"round": 1}) for name in ("mercy", "north")}
+    heart = {LEDGER_HEADER: "7:ab:cd"}
+    with here.serving() as link:
+        until(lambda: len(link.nodes()) == 2)
+        begun = Standings(
+            name="first", digest=listing.digest(), stage="training", since=NOW, rounds=2, began=NOW,
+            hospitals={"mercy": "asked", "north": "asked"},
+        )  # fmt: skip
+        run = Run(here.folder.path / "runs" / "first", listing, begun)
+        here.service._runs._runs["first"] = run
+        exchange = here.service._exchange(run)
+        for node in link.nodes():
+            link.hear(node)
+        assert exchange.hospitals() == ["mercy", "north"]
+        here.service._hear("mercy", heart)
+        assert here.service._hear("mercy", heart).keys() >= {LEDGER_HEADER, RUNS_HEADER}
+
+        revoke(here.folder, "mercy", NOW)
+        enrol(here.folder, Request.make("mercy", Identity(b"n" * 32), generate_private_key(SECP256R1()), NOW), NOW)
+        until(lambda: here.service._acquainted.public("mercy") == Identity(b"n" * 32).public)
+        until(lambda: set(link.nodes().values()) == {"mercy", "north"})
+        for node in link.nodes():
+            link.hear(node)
+        assert exchange.hospitals() == ["north"]
+        assert dict(exchange.ask("train", {"mercy": question["mercy"]})) == {"mercy": Failure("revoked")}
+        assert not here.service._hear("mercy", {}).keys() & {LEDGER_HEADER, RUNS_HEADER}
+        assert RUNS_HEADER in here.service._hear("north", {})
+        [seen] = here.status()["runs"]
+        assert seen["doing"]["mercy"]["state"] == OTHER_KEY
 
 
 def test_a_hospital_with_a_new_node_key_stays_who_it_was(here: Coordinator) -> None:

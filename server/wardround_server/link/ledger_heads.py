@@ -44,6 +44,11 @@ class LedgerHeads:
                 self._heads[hospital] = told, self.clock()
         return write_kept(Kept(before, max(0, int(self.clock() - at))) if before else None)
 
+    def forget(self, hospital: str) -> None:
+        """Forget what a hospital told that is revoked: who has its name next is another one."""
+        with self._lock:
+            self._heads.pop(hospital, None)
+
     def keep(self, *, now: bool = False) -> None:
         """Keep them on the disk, at most every half a minute unless it must be now; a full disk ends nothing."""
         with self._lock:

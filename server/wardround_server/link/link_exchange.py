@@ -71,6 +71,8 @@ class LinkExchange:
     would be lost without it, it is waited for like one that is silent, until the deadline, and asked again when
     ``held`` does not name it any more. So is one that lost its question, immediately.
 
+    ``others`` names those of the study's roster under whose name another hospital is enrolled now: nobody is asked.
+
     ``stop``: when it is set, nobody who is silent or postponed is waited for in the hope of enough answers.
     """
 
@@ -82,8 +84,10 @@ class LinkExchange:
         clock: Clock,
         stop: Event,
         held: Callable[[], Mapping[str, str]] = dict,
+        others: Callable[[], Collection[str]] = tuple,
     ) -> None:
         self._held = held
+        self._others = others
         self._study = study
         self._link = link
         self._grid = grid
@@ -94,11 +98,16 @@ class LinkExchange:
 
     def hospitals(self) -> Sequence[str]:
         """Name the hospitals that are connected now."""
-        return GridExchange(self._grid, self._link.nodes()).hospitals()
+        return GridExchange(self._grid, self._nodes()).hospitals()
+
+    def _nodes(self) -> dict[int, str]:
+        """Name the enrolled hospitals of the study by their nodes."""
+        others = self._others()
+        return {node: name for node, name in self._link.nodes().items() if name not in others}
 
     def ask(self, kind: str, questions: Mapping[str, Parts]) -> Iterator[tuple[str, Parts | Failure]]:
         """Ask each its question and wait as the study says; one that is not enrolled any more has failed."""
-        nodes = self._link.nodes()
+        nodes = self._nodes()
         node_of = {name: node for node, name in nodes.items()}
         there = {name: parts for name, parts in questions.items() if name in node_of}
         yield from ((name, Failure("revoked")) for name in questions if name not in there)

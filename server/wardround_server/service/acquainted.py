@@ -8,12 +8,14 @@ first was asked.
 from __future__ import annotations
 
 import json
+from collections.abc import Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 
 from wardround_common.errors import StorageError
 from wardround_common.storage import write_atomically
+from wardround_common.study.roster import Listed
 from wardround_server.state.coordinator_folder import Survey
 
 
@@ -35,6 +37,10 @@ class Acquainted:
         with suppress(KeyError, ValueError):
             return bytes.fromhex(self._identity_of[name])
         return None
+
+    def others(self, roster: Sequence[Listed]) -> frozenset[str]:
+        """Name those of a study's roster under whose name another hospital is admitted than the study lists."""
+        return frozenset(one.name for one in roster if self.public(one.name) not in (None, one.public))
 
     def same(self, name: str, survey: Survey) -> bool:
         """Say whether the hospital of this name is enrolled, and is the one that it was."""

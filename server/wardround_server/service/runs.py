@@ -40,7 +40,7 @@ from wardround_common.results.withheld import figures_of_withheld
 from wardround_common.storage import flush_names, no_room_is_said, read_whole, sweep, write_atomically
 from wardround_common.study.file import Study, parse_canonical
 from wardround_common.study.plugins import admit
-from wardround_common.study.roster import keys_of
+from wardround_common.study.roster import Listed, keys_of
 from wardround_common.study.start import Start
 from wardround_common.study.words.work import said_of_classes, said_of_intensities, said_of_own_parts
 from wardround_common.tasks.registry import task_of
@@ -266,8 +266,10 @@ class Runs:
             shutil.rmtree(place)
         return standing
 
-    def stages_of(self, hospital: str) -> dict[str, str]:
+    def stages_of(self, hospital: str, public: bytes | None = None) -> dict[str, str]:
         """Say in which stage the runs are whose study lists a hospital, by the study's digest, the oldest first.
+
+        ``public``: its key, where that is known; a study that lists another one under its name is not its business.
 
         With those that were archived or removed: a hospital may not have heard yet how they ended.
         """
@@ -275,7 +277,7 @@ class Runs:
         return {
             run.standing.digest: run.standing.stage
             for run in runs
-            if any(listed.name == hospital for listed in run.study.roster)
+            if any(one.name == hospital and public in (None, one.public) for one in run.study.roster)
         }
 
     def not_in(self, standing: Standings) -> list[str]:
@@ -284,6 +286,11 @@ class Runs:
         if run is None or standing.stage in OVER or standing.stage == "approval" or not standing.hospitals:
             return []
         return sorted({listed.name for listed in run.study.roster} - standing.hospitals.keys())
+
+    def roster_of(self, standing: Standings) -> Sequence[Listed]:
+        """Return the hospitals that the study of a run lists."""
+        run = self._runs.get(standing.name)
+        return run.study.roster if run else ()
 
     def standing_of(self, name: str) -> Standings:
         """Return the state of a run.

@@ -7,6 +7,7 @@ import threading
 import time
 from collections.abc import Callable, Mapping
 from datetime import UTC, datetime
+from functools import partial
 from importlib.metadata import version
 from pathlib import Path
 from types import MappingProxyType
@@ -43,6 +44,7 @@ if TYPE_CHECKING:  # the library is needed only where figures are served
 
 NOT_APPROVED = "not in this run: had not approved when it began"
 APPROVED_LATER = "approved after the run began: is in after 'stop' and 'resume'"
+OTHER_KEY = "enrolled with another key than the study lists: this run does not ask it"
 LOOK_S = 2.0  # between two looks for hospitals that were enrolled or revoked, and for a renewed certificate
 
 
@@ -211,6 +213,7 @@ class Service:
             if not self._acquainted.same(name, survey) and self._folder.request_of(name) not in survey.damaged:
                 self._link.revoke(name)
                 self._keys.pop(name, None)
+                self._ledgers.forget(name)
                 self._say(f"{name} was revoked; its connections are closed", event="revoked", hospital=name)
         self._acquainted.keep(survey, set(self._link.nodes().values()))
         listed = {one.name: one.request.node_key.encode() for one in survey.enrolled}
@@ -227,11 +230,12 @@ class Service:
         """Take what a hospital's heartbeat carries, and give what the answer does."""
         self._passages.hold(name, headers.get(STANDING_HEADER, ""))
         self._approved[name] = read_approved(headers.get(APPROVED_HEADER, ""))
-        if public := self._acquainted.public(name):
+        public = self._acquainted.public(name)
+        if public:
             self._witness.hears(name, public, headers)
         self._say_of_copies(name)
         told = self._ledgers.hears(name, headers)
-        return self._witness.says(name) | told | write_runs(self._runs.stages_of(name))
+        return self._witness.says(name) | told | write_runs(self._runs.stages_of(name, public))
 
     def _say_of_copies(self, name: str) -> None:
         """Say once that a hospital's audit log is not the one that it was, or that a hospital says so of this one."""
@@ -251,7 +255,9 @@ class Service:
             write_atomically(file, str(number).encode())
         grid = self._link.grid(number, math.inf)  # how long is waited, the exchange decides
         clock = Clock(run.folder / "asked")
-        exchange = LinkExchange(run.study, self._link, grid, clock, run.stop, self._passages.held.copy)
+        held, roster = self._passages.held.copy, run.study.roster
+        others = partial(self._acquainted.others, roster)
+        exchange = LinkExchange(run.study, self._link, grid, clock, run.stop, held, others)
         return NotedExchange(exchange, self._log.note)
 
     def _end(self, run: str) -> None:
@@ -342,6 +348,7 @@ class Service:
         """Return the state of a run, and what each of its hospitals does in it as far as the link knows."""
         doing = {}
         node_of = {name: node for node, name in self._link.nodes().items()}
+        others = self._acquainted.others(self._runs.roster_of(standing))
         for name in standing.hospitals if standing.stage not in OVER else ():
             if name in away:
                 doing[name] = HospitalDoing(state=away[name].state, since=away[name].last_heard)
@@ -350,6 +357,8 @@ class Service:
         for name in self._runs.not_in(standing):
             approved = standing.digest in self._approved.get(name, ())
             doing[name] = HospitalDoing(state=APPROVED_LATER if approved else NOT_APPROVED, since=None)
+        for name in others if standing.stage not in OVER else ():
+            doing[name] = HospitalDoing(state=OTHER_KEY, since=None)
         return RunSeen(**dict(standing), doing=doing)
 
 

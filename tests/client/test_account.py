@@ -21,7 +21,7 @@ from wardround_client.hospital import answering as hospital_module
 from wardround_client.hospital.answering import Built, Hospital, build, join
 from wardround_client.hospital.secure_desk import Desk
 from wardround_client.preparation.dataset import Dataset
-from wardround_client.spending.account import Account, approve, ask
+from wardround_client.spending.account import Account, Ask, approve, ask
 from wardround_client.spending.charge_note import Charge
 from wardround_client.spending.ledger.entries import Event
 from wardround_client.spending.ledger.told import Bound
@@ -226,6 +226,28 @@ def test_other_data_than_approved_need_a_new_approval(tmp_path: Path, built: Bui
         renewed.answer("train", question(1, start()))  # the same noise on other images: what changed would be seen
     renewed.answer("train", question(2, start()))
     assert len(charges(tmp_path)) == 2
+
+
+def test_patients_of_two_approvals_of_one_study_never_spend_more_than_it_promises(tmp_path: Path) -> None:
+    """Two of five rounds on 300 patients and three on 31, each planned for epsilon 8, come to 8.11 together."""
+    of = study(privacy=DP | {"epsilon": 8.0, "delta": 1e-4}, training={"rounds": 5, "batch_size": 30})
+    ledger, event = opened(tmp_path), {}
+    for patients in (300, 31):
+        plan = hospital_module.plan_privacy(of, patients)
+        assert plan is not None
+        assert plan.epsilon_after(5) <= 8
+        event[patients] = Event.of(plan.event(1))
+    everybody, few = (ledger.key.cohort(map(str, range(count))) for count in (300, 31))
+    approve(Ask(of, event[300], everybody, "data", 300), ledger, None)
+    account = Account(ledger, None, Ask(of, event[300], everybody, "data", 300))
+    for number in (1, 2):
+        account.charge(number, "parameters", STREAM)
+    later = Ask(of, event[31], few, "fewer data", 31)
+    with pytest.raises(PrivacyError, match=r"to epsilon 8\.11 at delta 0\.0001, and it promises at most 8"):
+        approve(later, ledger, None)
+    others = ledger.key.cohort(f"new {number}" for number in range(31))
+    approve(replace(later, cohort=others), ledger, None)  # nobody is in both
+    approve(replace(later, event=event[300], cohort=few), ledger, None)
 
 
 @pytest.mark.parametrize("part", ["event", "rounds", "before"])

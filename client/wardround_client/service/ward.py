@@ -32,7 +32,7 @@ from wardround_client.preparation.dataset import Dataset, Intake, prepare, take_
 from wardround_client.preparation.subgroups import said_of_cells
 from wardround_client.site_shift.kept import NAME as OWN_PART
 from wardround_client.site_shift.kept import Kept
-from wardround_client.spending.account import Account, Ask, approve, ask, known_to_ledger
+from wardround_client.spending.account import Account, Ask, approve, ask, check_promised, known_to_ledger
 from wardround_client.spending.charge_note import Charge
 from wardround_client.spending.ledger.past import check_not_behind
 from wardround_client.spending.ledger.store import Ledger, open_ledger
@@ -343,6 +343,7 @@ def plan(folder: HospitalFolder, study: Study) -> Planned:
     ended = outcomes(folder.path)
     terms = (study.digest(), study.training.rounds, asked.event, asked.cohort)
     spent = check_spending(policy, ledger, *terms, ended, asked.before)
+    check_promised(asked, ledger)
     return Planned(
         study,
         asked,

@@ -17,9 +17,10 @@ import numpy as np
 
 from wardround_client.preparation.dataset import Dataset
 from wardround_client.spending.charge_note import Charge, Spending
-from wardround_client.spending.ledger.books import Books
+from wardround_client.spending.ledger.books import Books, together
 from wardround_client.spending.ledger.entries import Event
 from wardround_client.spending.ledger.patients import Cohort
+from wardround_client.spending.ledger.spending import cost, histories_of
 from wardround_client.spending.ledger.store import Ledger
 from wardround_client.spending.policy import Policy
 from wardround_client.spending.policy_check import Level, check_kind, check_next_round, check_spending
@@ -28,6 +29,7 @@ from wardround_common.canonical import joined
 from wardround_common.errors import ApprovalError, PrivacyError
 from wardround_common.randomness import Stream
 from wardround_common.study.file import Study
+from wardround_common.study.privacy import DpSgd
 
 OTHER_DATA = "the images, labels or patients are not those with which this hospital approved the study"
 OTHER_DATA_DO = (
@@ -92,13 +94,40 @@ def known_to_ledger(asked: Ask, ledger: Ledger) -> tuple[int, int]:
     return int(np.isin(asked.cohort.numbers, known).sum()), len(known)
 
 
+def check_promised(asked: Ask, ledger: Ledger) -> None:
+    """Check that the rounds that are left, with those that were trained before, keep to the study's own epsilon.
+
+    With other patients each round has another rate and another noise. All rounds of either keep to epsilon; a patient
+    of both has some of the one and some of the other, which can be more.
+
+    Raises:
+        PrivacyError: for somebody they would not.
+        StorageError: a cohort cannot be read.
+    """
+    privacy, books, study = asked.study.privacy, ledger.books, asked.study.digest()
+    spent = books.spent(study)
+    if not spent or not isinstance(privacy, DpSgd):
+        return
+    left = books.asked(study, asked.study.training.rounds, asked.event, asked.before, asked.cohort.digest)
+    numbers = {digest: ledger.cohort(digest).numbers for digest in spent} | {asked.cohort.digest: asked.cohort.numbers}
+    found = cost(histories_of(numbers), together(spent, left), privacy.delta, enough=privacy.epsilon)
+    if (most := float(found.epsilon.max())) > privacy.epsilon:
+        raise PrivacyError(
+            f"with the rounds that were trained before on other patients, this study would bring a patient to epsilon "
+            f"{most:.3g} at delta {privacy.delta:g}, and it promises at most {privacy.epsilon:g}",
+            do="Restore the images, labels and patients with which it was approved before, or leave the study: "
+            "'wardround hospital close STUDY'.",
+        )
+
+
 def approve(asked: Ask, ledger: Ledger, policy: Policy | None) -> tuple[Level, ...]:
     """Take part in a study, if the policy allows it; give what it will spend, of all its rounds, by level.
 
     Without a policy nothing is checked and nothing said; a hospital that serves always has one.
 
     Raises:
-        PrivacyError: the policy does not allow it; the message says what would be needed.
+        PrivacyError: the policy does not allow it; the message says what would be needed. Or it would cost a patient
+            more than the study promises.
         StorageError: the ledger cannot be read or written.
     """
     levels: list[Level] = []
@@ -109,6 +138,7 @@ def approve(asked: Ask, ledger: Ledger, policy: Policy | None) -> tuple[Level, .
             check_kind(policy, asked.study, asked.patients)
             before = asked.before
             levels.extend(check_spending(policy, ledger, digest, rounds, asked.event, asked.cohort, before=before))
+        check_promised(asked, ledger)
 
     name = asked.study.study.name
     ledger.approve(digest, name, rounds, asked.event, asked.cohort, asked.data, check, asked.before)

@@ -77,8 +77,20 @@ def test_the_closest_made_image_is_the_copy_and_is_told_beside_other_patients_im
     assert closest_of(made, twice, np.tile(PATIENTS, 2))[1][0].usual == pytest.approx(closest[0].usual, abs=1e-4)
 
 
-def test_a_copy_of_one_of_two_patients_who_look_alike_has_a_figure_and_a_picture() -> None:
-    train = np.repeat(images(20, 1), 2, axis=0)  # each image is of two patients: nothing lies between them
+@pytest.mark.parametrize("twins", [1, 20])
+@pytest.mark.parametrize("apart", [0, 0.01])
+def test_a_copy_of_a_picture_that_is_stored_under_two_identifiers_is_the_closest(twins: int, apart: float) -> None:
+    once = images(20, 1)
+    train = np.concatenate([once, once[:twins] + apart])
+    made = np.concatenate([images(30, 2), once[:1] + 0.01, once[19:] + 0.03])
+    places, closest = closest_of(made, train, np.arange(len(train)))
+    assert (closest[0].number, closest[1].number, places[1] % 20) == (31, 32, 19)
+    assert closest[0].ratio < 0.03
+    assert min(one.ratio for one in closest[2:]) > 0.3
+
+
+def test_a_copy_where_all_patients_look_alike_has_a_figure_and_a_picture() -> None:
+    train = np.repeat(images(1, 1), 40, axis=0)
     made = np.concatenate([images(10, 2), train[:1]])
     places, closest = closest_of(made, train, PATIENTS)
     assert closest[0].usual == 0

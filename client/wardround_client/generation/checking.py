@@ -33,6 +33,8 @@ NEIGHBOURS = 5
 SHORT = 16
 """Principal axes of the patients' features, on which distributions are compared."""
 RESAMPLES = 1000
+SAME = 0.1
+"""Images of two patients that are nearer than this part of the median distance count as one picture, stored twice."""
 LEAST = 10
 """Images of training patients, and of test patients, below which nothing is compared."""
 LEAST_PATIENTS = 3
@@ -49,7 +51,7 @@ class Closest:
     """Of the made image, from 1."""
     distance: float
     usual: float
-    """How far that training image is from the nearest one of another patient."""
+    """How far that training image is from the nearest one of another patient that is not the same picture."""
 
     @property
     def ratio(self) -> float:
@@ -261,12 +263,22 @@ def closest_of(made: Floats, train: Floats, patients: NDArray[np.int64]) -> tupl
     """
     between = cdist(train, train)
     between[patients[:, None] == patients[None, :]] = np.inf
-    usual, far = between.min(axis=1), cdist(made, train)
+    usual, far = _to_others(between), cdist(made, train)
     nearest = (far / np.maximum(usual, 1e-12)).argmin(axis=1)
     rows = np.arange(len(made))
     order = np.argsort(far[rows, nearest] / np.maximum(usual[nearest], 1e-12), kind="stable")[:SHOWN]
     found = [Closest(int(row) + 1, float(far[row, nearest[row]]), float(usual[nearest[row]])) for row in order]
     return [int(nearest[row]) for row in order], tuple(found)
+
+
+def _to_others(between: Floats) -> Floats:
+    """Return how far each image is from the nearest one of another patient, of distances of which others are infinite.
+
+    A picture that is stored under two identifiers is no other patient's, and is what a model remembers best.
+    """
+    pictures = np.where(between > SAME * np.median(between[np.isfinite(between)]), between, np.inf).min(axis=1)
+    found: Floats = np.where(np.isfinite(pictures), pictures, between.min(axis=1))
+    return found
 
 
 def _images(examples: Examples) -> Pixels:

@@ -23,6 +23,7 @@ from outlined_hospitals import PIXEL_MM, STEP_MM, outlining, outlining_volumes, 
 from series_made import slices, written
 from tiny_dicom import save, tiny
 from wardround_client.images import Image, read_image
+from wardround_client.images.hanging import NOT_SAID, hanging_of
 from wardround_client.intake.boxes import Box
 from wardround_client.intake.index import scan
 from wardround_client.maps.in_lesions import measured
@@ -153,20 +154,20 @@ def test_a_box_goes_into_the_form_of_a_part_and_back(data: st.DataObject) -> Non
     box = Box(inside[0][0], inside[1][0], inside[0][1], inside[1][1], 0)
     size = data.draw(st.integers(8, 96))
     spacing = data.draw(st.sampled_from([None, (1.0, 1.0), (0.5, 1.0), (1.0, 0.25)]))
-    formed = np.array(to_form([box], part, size, spacing), np.float32)[:, :4]
+    formed = np.array(to_form([box], part, size, hanging_of(spacing)), np.float32)[:, :4]
     assert formed.min() >= 0
     assert formed.max() <= size + 1e-3
-    back = from_form(formed, part, size, spacing)[0]
-    place = Place.of(*part.shape, size, spacing)
+    back = from_form(formed, part, size, hanging_of(spacing))[0]
+    place = Place.of(*part.shape, size, hanging_of(spacing))
     thinnest = min(place.rows / part.shape[0], place.columns / part.shape[1])
     assert back == pytest.approx([box.top, box.left, box.bottom, box.right], abs=1e-4 / min(1, thinnest) + 1e-3)
 
 
 def test_a_box_in_the_form_of_a_part_is_where_it_was_computed_by_hand_and_is_cut_off_at_its_edges() -> None:
     part = Area(10, 20, 110, 70)  # 100 rows, 50 columns: 64 and 32 in the form, with 16 columns of margin beside
-    assert to_form([Box(35, 30, 60, 45, 1)], part, 64, None)[0] == pytest.approx((16, 22.4, 32, 32, 1))
-    assert to_form([Box(0, 0, 200, 45, 1)], part, 64, None)[0] == pytest.approx((0, 16, 64, 32, 1))
-    back = from_form(np.array([[16, 22.4, 32, 32], [0, 0, 64, 64]], np.float32), part, 64, None)
+    assert to_form([Box(35, 30, 60, 45, 1)], part, 64, NOT_SAID)[0] == pytest.approx((16, 22.4, 32, 32, 1))
+    assert to_form([Box(0, 0, 200, 45, 1)], part, 64, NOT_SAID)[0] == pytest.approx((0, 16, 64, 32, 1))
+    back = from_form(np.array([[16, 22.4, 32, 32], [0, 0, 64, 64]], np.float32), part, 64, NOT_SAID)
     assert back.tolist() == [pytest.approx([35, 30, 60, 45], abs=1e-3), [10, 20, 110, 70]]
 
 
@@ -383,7 +384,7 @@ def test_all_slices_of_a_series_are_cut_alike_and_outlines_come_back_to_the_grid
     assert np.array_equal(asked.lay(np.ones((5, 16, 16), np.float32)), everywhere)
     corner = np.zeros(series.geometry.shape, np.uint8)
     corner[2, 1:3, 3:6] = 1  # off the middle of the part, so that a shift or a mirror would show
-    formed = torch.from_numpy(outline_to_form(part.of(corner), 16, series.geometry.spacing_mm)).long()
+    formed = torch.from_numpy(outline_to_form(part.of(corner), 16, series.geometry.hanging)).long()
     drawn = asked.back(torch.nn.functional.one_hot(formed, 2).permute(0, 3, 1, 2).float())
     assert np.array_equal(drawn, corner)
 
@@ -444,7 +445,7 @@ def test_boxes_around_outlines_of_cut_slices_are_drawn_where_the_outlines_lie(tm
     assert part is not None
     where = np.argwhere(one.mask)
     (_, top, left), (_, bottom, right) = where.min(axis=0), where.max(axis=0) + 1
-    formed = together([to_form([Box(top, left, bottom, right, 0)], part, 16, None)] * len(one.mask))
+    formed = together([to_form([Box(top, left, bottom, right, 0)], part, 16, NOT_SAID)] * len(one.mask))
     formed[[0, 3], :, 4] = -1
     drawn = answered(case, formed, of)
     assert sorted(box["slice"] for box in drawn) == [2, 3]
@@ -457,9 +458,9 @@ def test_boxes_around_outlines_of_cut_slices_are_drawn_where_the_outlines_lie(tm
 def test_a_map_of_a_part_lies_on_the_whole_image_where_the_part_does(hospital: Path, tmp_path: Path) -> None:
     lesion = np.zeros((64, 56), bool)
     lesion[20:40, 15:30] = True
-    own = outline_to_form(WITH_MARGIN.of(lesion[None].astype(np.uint8)), 32, None).astype(np.float32)
+    own = outline_to_form(WITH_MARGIN.of(lesion[None].astype(np.uint8)), 32, NOT_SAID).astype(np.float32)
     even = np.ones_like(own)
-    right, wrong = (measured(own, even, lesion, part, None) for part in (WITH_MARGIN, Area.whole(64, 56)))
+    right, wrong = (measured(own, even, lesion, part, NOT_SAID) for part in (WITH_MARGIN, Area.whole(64, 56)))
     assert right.mass > 0.9 > wrong.mass
     assert right.untrained == pytest.approx(lesion.sum() / np.prod(WITH_MARGIN.shape))
     assert right.area == pytest.approx(right.untrained)  # a map that says nothing has what a random one has
@@ -486,7 +487,7 @@ def test_the_preview_shows_what_is_left_with_its_boxes_and_says_where_nothing_is
     for stage in (stored, cut):
         ((top, left, bottom, right, _),) = stage.boxes
         assert np.array_equal(stage.pixels[0, int(top) : int(bottom), int(left) : int(right)], pixels[20:25, 20:30])
-    assert seen.boxes[0][:4] == to_form([Box(20, 20, 25, 30, 0)], WITH_MARGIN, 32, None)[0][:4]
+    assert seen.boxes[0][:4] == to_form([Box(20, 20, 25, 30, 0)], WITH_MARGIN, 32, NOT_SAID)[0][:4]
     assert "around it" in cut.name
     assert "nothing is cut off" not in cut.name
     _, whole, *_ = of_image(tmp_path / "in", instances["whole.dcm"], detecting(), None).stages

@@ -13,6 +13,7 @@ from monai.data.box_utils import box_iou
 from monai.metrics import compute_froc_curve_data, compute_froc_score
 
 from tiny_dicom import save, tiny
+from wardround_client.images.hanging import NOT_SAID
 from wardround_client.intake.boxes import Box, find_boxes
 from wardround_client.intake.index import scan
 from wardround_client.tasks.box_form import around_parts, from_form, moved, to_form, together
@@ -212,11 +213,11 @@ def test_a_box_that_leaves_the_view_is_gone() -> None:
 
 def test_a_box_goes_to_the_networks_form_and_back() -> None:
     box = Box(10, 20, 110, 60, 1)
-    (formed,) = to_form([box], Area.whole(200, 100), 64, None)
+    (formed,) = to_form([box], Area.whole(200, 100), 64, NOT_SAID)
     assert formed == pytest.approx((3.2, 16 + 6.4, 35.2, 16 + 19.2, 1))
-    back = from_form(np.array([formed[:4]], np.float32), Area.whole(200, 100), 64, None)
+    back = from_form(np.array([formed[:4]], np.float32), Area.whole(200, 100), 64, NOT_SAID)
     assert back[0].tolist() == pytest.approx([10, 20, 110, 60], abs=1e-3)
-    beside = from_form(np.array([[0, 0, 20, 10]], np.float32), Area.whole(200, 100), 64, None)
+    beside = from_form(np.array([[0, 0, 20, 10]], np.float32), Area.whole(200, 100), 64, NOT_SAID)
     assert beside[0, 3] == 0  # in the margin, not in the image
 
 

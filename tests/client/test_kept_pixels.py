@@ -6,6 +6,7 @@ import os
 import shutil
 import stat
 from collections.abc import Iterator
+from itertools import product
 from pathlib import Path
 from typing import Any
 
@@ -20,6 +21,7 @@ from pydicom.uid import ExplicitVRBigEndian, JPEG2000Lossless, RLELossless
 from examples import study
 from tiny_dicom import item, save, tiny
 from wardround_client.images import Image
+from wardround_client.images.hanging import Hanging, Turn
 from wardround_client.images.intensity import grey
 from wardround_client.images.meaning import Frame, Grey, Rescale, Window
 from wardround_client.intake import kept_pixels, readers
@@ -224,6 +226,7 @@ def test_an_image_whose_pixels_have_another_shape_is_prepared_again_and_one_that
     window=st.sampled_from([None, Window(40.0, 80.5, "LINEAR"), Window(3.0, 9.0, "SIGMOID")]),
     intensity=st.sampled_from(["percentile", "range", "window"]),
     spacing=st.sampled_from([None, (0.5, 0.25), (1.0, 1.0)]),
+    turn=st.sampled_from([Turn(*reversed_) for reversed_ in product((False, True), repeat=3)]),
 )
 def test_the_short_way_into_the_network_s_form_has_the_bytes_of_the_long_one(
     seed: int,
@@ -234,6 +237,7 @@ def test_the_short_way_into_the_network_s_form_has_the_bytes_of_the_long_one(
     window: Window | None,
     intensity: str,
     spacing: tuple[float, float] | None,
+    turn: Turn,
 ) -> None:
     rng = np.random.default_rng(seed)
     stored = rng.integers(0, top + 1, (rng.integers(1, 40), rng.integers(12, 40)), dtype=np.uint16)
@@ -246,8 +250,8 @@ def test_the_short_way_into_the_network_s_form_has_the_bytes_of_the_long_one(
         return grey(meaning, levels[None], several=False, voi=intensity == "window", where="")[0]
 
     long = to_network_form(
-        Image(grey(meaning, stored, several=False, voi=intensity == "window", where="")[None], spacing), data
+        Image(grey(meaning, stored, several=False, voi=intensity == "window", where="")[None], spacing, turn=turn), data
     )
-    short = levels_to_network_form(stored, values_of, data, spacing)
+    short = levels_to_network_form(stored, values_of, data, Hanging(spacing, turn))
     assert short is None or short.tobytes() == long.tobytes()
     assert short is not None or int(stored.max()) - int(stored.min()) >= stored.size

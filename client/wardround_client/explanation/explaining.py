@@ -129,10 +129,9 @@ def _image(model: Model, asked: Asked, done: Done) -> Explained:
         of = _decided(model, done.answer.facts)
     own, random = _maps(model, asked, done, of)
     area = done.asked.area or Area.whole(height, width)
-    place = preprocessing.Place.of(*area.shape, own.shape[-1], shown.spacing_mm)
-    inside = np.s_[0, place.top : place.top + place.rows, place.left : place.left + place.columns]
-    similarity = sanity.similarity(own[inside], random[inside])  # what was padded is the same in any map
-    heat, of_random = (map_from_form(each, area, height, width, shown.spacing_mm)[0] for each in (own, random))
+    place = preprocessing.Place.of(*area.shape, own.shape[-1], shown.hanging)
+    similarity = sanity.similarity(*(place.inside(each[0]) for each in (own, random)))  # padding is alike in any map
+    heat, of_random = (map_from_form(each, area, height, width, shown.hanging)[0] for each in (own, random))
     lesion = asked.lesions.of(done.case.files[0])
     lesion = lesion if lesion is not None and lesion.shape == heat.shape else None
     found = None if lesion is None else measure(heat, of_random, lesion, area)

@@ -14,6 +14,7 @@ from wardround_client.images.frames import spacing_of
 from wardround_client.images.image import Image
 from wardround_client.images.intensity import check_image, colour, grey
 from wardround_client.images.meaning import Colour, Grey, Meaning, Values, meaning_of
+from wardround_client.images.orientation import turn_in
 from wardround_client.images.source import read_bytes
 
 __all__ = ["Image", "decode", "dicom_pixels", "finite", "plain_pixels", "read_image", "read_with_header"]
@@ -49,7 +50,9 @@ def read_with_header(path: Path, *, voi: bool = False) -> tuple[Image, FileDatas
         meaning = meaning_of(dataset, photometric, where=where)
         several = frames_of(dataset) > 1
         image = Image(
-            dicom_pixels(meaning, stored, several=several, voi=voi, where=where), spacing_of(dataset, where=where)
+            dicom_pixels(meaning, stored, several=several, voi=voi, where=where),
+            spacing_of(dataset, where=where),
+            turn=turn_in(dataset),
         )
         return image, dataset
 

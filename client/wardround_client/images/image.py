@@ -7,6 +7,8 @@ from dataclasses import dataclass, field
 import numpy as np
 from numpy.typing import NDArray
 
+from wardround_client.images.hanging import AS_STORED, Hanging, Turn, hanging_of
+
 
 @dataclass(frozen=True, eq=False)
 class Image:
@@ -20,3 +22,10 @@ class Image:
     """Of a file other than DICOM, what it says itself."""
     patient: str = field(default="", repr=False)
     """Of a file other than DICOM, whose image it says it is; empty where it does not."""
+    turn: Turn = AS_STORED
+    """What brings it to the way it hangs in a viewer."""
+
+    @property
+    def hanging(self) -> Hanging:
+        """How it hangs."""
+        return hanging_of(self.spacing_mm, self.turn)

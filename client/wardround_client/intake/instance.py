@@ -9,6 +9,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Literal
 
+from wardround_client.images.hanging import AS_STORED, Hanging, Turn, hanging_of
+
 if TYPE_CHECKING:
     from wardround_client.intake.kept_pixels import Kept
 
@@ -61,6 +63,13 @@ class Instance:
     r"""ImageType, such as ``ORIGINAL\PRIMARY\AXIAL``; empty where it is not stated."""
     body_parts: tuple[str, ...] = ()
     """Each part of the body that the file says it is of; none where it says nothing."""
+    turn: Turn = AS_STORED
+    """What brings its image to the way it hangs in a viewer."""
+
+    @property
+    def hanging(self) -> Hanging:
+        """How its image hangs."""
+        return hanging_of(self.spacing_mm, self.turn)
 
     @property
     def plain(self) -> bool:

@@ -42,8 +42,10 @@ from wardround_client.images.dicom import (
 from wardround_client.images.formats.contract import Plain
 from wardround_client.images.formats.registry import format_of
 from wardround_client.images.frames import spacing_of
+from wardround_client.images.hanging import Turn
 from wardround_client.images.intensity import check_grey, check_image
 from wardround_client.images.meaning import Grey, Meaning, meaning_of
+from wardround_client.images.orientation import turn_in
 from wardround_client.images.sop_class import other_object, sop_class_of
 from wardround_client.images.source import PREAMBLE, read_bytes
 from wardround_client.intake import deidentification, image_kinds, kept_pixels
@@ -53,7 +55,7 @@ from wardround_client.intake.kept_pixels import Keeper, Kept, keep_in_place
 from wardround_client.intake.patients import by_itself
 from wardround_common.errors import DataError, ImageRefused
 
-READER = f"16 pydicom {pydicom_version}"
+READER = f"17 pydicom {pydicom_version}"
 """The version of all that decides a record; an index made by another one is read again."""
 
 
@@ -217,6 +219,7 @@ def _dicom_instance(file: str, dataset: FileDataset, stored: Stored, size_bytes:
         sop_class=sop_class_of(dataset),
         image_type=image_kinds.image_type_of(dataset),
         body_parts=body_parts_of(dataset),
+        turn=turn_in(dataset),
     )
 
 
@@ -281,10 +284,12 @@ def from_json(text: str) -> Record:
         values[_SPACING] = None if values[_SPACING] is None else tuple(values[_SPACING])
         for place in _TUPLES:
             values[place] = tuple(values[place])
+        values[_TURN] = Turn(*values[_TURN])
         return Record(Instance(*values), findings, kept_pixels.from_json(kept))
     except (TypeError, IndexError, KeyError) as error:
         raise ValueError("not a record") from error
 
 
 _SPACING = Instance.__slots__.index("spacing_mm")
+_TURN = Instance.__slots__.index("turn")
 _TUPLES = (Instance.__slots__.index("accounts"), Instance.__slots__.index("body_parts"))

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import base64
 from collections import defaultdict
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 from importlib.metadata import version
 from io import BytesIO
@@ -232,7 +232,7 @@ def displayed(file: Path) -> Image:
     image = read_image(file)  # its window says nonsense: its own range stands for it
     low, high = image.pixels.min(), image.pixels.max()
     values = (image.pixels - low) / (high - low) if high > low else np.zeros_like(image.pixels)
-    return Image(values, image.spacing_mm)
+    return replace(image, pixels=values)
 
 
 def _spread(instances: list[Instance], words: dict[str, str]) -> list[Instance]:

@@ -5,7 +5,7 @@ The one part of this room that a hospital's answers are made with (import contra
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from functools import lru_cache
 
 import numpy as np
@@ -13,6 +13,7 @@ import torch
 from torch import nn
 
 from wardround_client import networks
+from wardround_client.images.hanging import Hanging
 from wardround_client.maps import sanity
 from wardround_client.maps.contract import Question
 from wardround_client.maps.lesions import Lesion, Lesions, lesions_in, measure
@@ -135,7 +136,7 @@ def _sums(network: nn.Module, study: Study, dataset: Dataset, lesions: Mapping[i
         of = 1 if study.outputs == 2 and not task.apart else _decided(network, examples, place)
         area = pictured.areas.get(pictured.files[place]) or Area.whole(*lesion.shape)
         own = sanity.maps_of(network, study, method, images, of)
-        total += MapSums.of(measured(*own, lesion, area, pictured.spacings_mm[place]))
+        total += MapSums.of(measured(*own, lesion, area, pictured.hanging[place]))
     return total
 
 
@@ -145,10 +146,8 @@ def _decided(network: nn.Module, examples: Examples, place: int) -> int:
     return int(probabilities_of(network, one).argmax())
 
 
-def measured(
-    own: sanity.Map, untrained: sanity.Map, lesion: Lesion, area: Area, spacing_mm: Sequence[float] | None
-) -> InLesion:
+def measured(own: sanity.Map, untrained: sanity.Map, lesion: Lesion, area: Area, hanging: Hanging) -> InLesion:
     """Lay two maps in the form (1, size, size) of a part of an image on all of it, and measure them there."""
     height, width = lesion.shape
-    heat, random = (map_from_form(each, area, height, width, spacing_mm)[0] for each in (own, untrained))
+    heat, random = (map_from_form(each, area, height, width, hanging)[0] for each in (own, untrained))
     return measure(heat, random, lesion, area)

@@ -18,6 +18,7 @@ from pydicom.multival import MultiValue
 from pydicom.valuerep import DA, TM, format_number_as_ds
 
 from wardround_client.images.dicom import quiet, refusing
+from wardround_client.images.orientation import patient_orientation
 from wardround_client.tasks.contract import Case
 from wardround_common.errors import ImageRefused
 from wardround_common.results.model_folder import MODEL, Card
@@ -54,7 +55,6 @@ _SQUARE = 1e-3
 """Of a pixel's side."""
 _TOWARDS = (("L", "R"), ("P", "A"), ("H", "F"))
 """The letters of the patient's axes, each in its own direction and against it."""
-_LETTERS = re.compile("[APRLHF]{1,3}")
 _WHEN: dict[str, tuple[re.Pattern[str], Callable[[str], object]]] = {
     "StudyDate": (re.compile(r"^(\d{4})\.(\d\d)\.(\d\d)$"), DA),
     "PatientBirthDate": (re.compile(r"^(\d{4})\.(\d\d)\.(\d\d)$"), DA),
@@ -145,8 +145,7 @@ class Sources:
         cosines = self._stated(number, "PlaneOrientationSequence").get("ImageOrientationPatient") or ()
         if len(cosines) == 6:
             return tuple(_towards(np.array(one, np.float64)) for one in (cosines[:3], cosines[3:]))
-        stated = [str(one) for one in self.images[0 if self.frames else number].get("PatientOrientation") or ()]
-        return tuple(stated) if len(stated) == 2 and all(_LETTERS.fullmatch(one) for one in stated) else ()
+        return patient_orientation(self.images[0 if self.frames else number])
 
     def side(self, number: int) -> str:
         """Return which side of the body a slice is of, as it is stated: L, R, B (both), U (one); empty if it is not."""

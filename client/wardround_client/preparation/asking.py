@@ -95,10 +95,7 @@ class _Opened:
     def asked(self, data: Data, area: Area | None = None) -> Asked:
         """Bring it into the study's form; ``area``: the part of it that is left, where that was found already."""
         form, area = preprocessing.located(self.image, data, area)
-        apart = self.image.spacing_mm
-        spacing = None if apart is None else (apart[-2], apart[-1])
-        about = self.about | _crop(area, data)
-        return Asked(form[None], about, area=area, spacing_mm=spacing)
+        return Asked(form[None], self.about | _crop(area, data), area=area, hanging=self.image.hanging)
 
 
 def _areas(opened: Iterable[tuple[Path, _Opened]], data: Data) -> dict[Path, Area]:
@@ -484,7 +481,7 @@ def slices_of(series: Sequence[Series], data: Data) -> Asked:
     grid = series[0].geometry
     area = series_area(series[0], grid, data)
     images = np.stack([*forms(series, grid, data, range(grid.shape[0]), area)])  # (slices, channels, size, size)
-    return Asked(images, _crop(area, data), area=area, spacing_mm=grid.spacing_mm[1:])
+    return Asked(images, _crop(area, data), area=area, hanging=grid.hanging)
 
 
 def slice_by_slice(series: Sequence[Series], data: Data) -> Asked:
@@ -501,11 +498,11 @@ def slice_by_slice(series: Sequence[Series], data: Data) -> Asked:
 
     def back(outputs: torch.Tensor) -> NDArray[np.uint8]:
         starts = range(0, len(outputs), SLICES_BACK)
-        drawn = [from_form(outputs[at : at + SLICES_BACK], *area.shape, grid.spacing_mm) for at in starts]
+        drawn = [from_form(outputs[at : at + SLICES_BACK], *area.shape, grid.hanging) for at in starts]
         return area.back(np.concatenate(drawn), *grid.shape[1:])
 
     def lay(heat: NDArray[np.float32]) -> NDArray[np.float32]:
-        return map_from_form(heat, area, *grid.shape[1:], grid.spacing_mm)
+        return map_from_form(heat, area, *grid.shape[1:], grid.hanging)
 
     return Asked(images, _crop(area, data), back=back, lay=lay)
 

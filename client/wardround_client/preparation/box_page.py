@@ -38,7 +38,7 @@ def of_table(said: Boxes, folder: Path, data: Data, classes: tuple[str, ...], st
             formed, area = preprocessing.located(image, data)
         except ImageRefused:
             continue  # it changed since it was scanned; the next scan says so
-        boxes = to_form(said.of[file], area, data.square, image.spacing_mm)
+        boxes = to_form(said.of[file], area, data.square, image.hanging)
         pictures.append(outline_page.Picture(_drawn(formed[0], boxes), _told(boxes, classes), shown(file)))
     counts = {f"boxes-{why}": count for why, count in said.unmet.items()}
     return outline_page.written(_words(study, "images", "Of each image"), pictures, len(said.of), counts, classes, made)

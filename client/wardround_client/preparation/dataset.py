@@ -12,6 +12,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from wardround_client.images.hanging import Hanging
 from wardround_client.images.plugin_formats import let_in_only
 from wardround_client.intake.duplicates import joined_patients
 from wardround_client.intake.identification import identify
@@ -75,8 +76,8 @@ class Pictured:
     folder: Path = field(repr=False)
     files: tuple[str, ...] = field(repr=False)
     """(test images,) in the order of the split."""
-    spacings_mm: tuple[tuple[float, ...] | None, ...] = ()
-    """(test images,) of each what its file says of the distances between its pixels."""
+    hanging: tuple[Hanging, ...] = ()
+    """(test images,) how each hangs, by what its file says."""
     areas: Mapping[str, Area] = field(default_factory=dict, repr=False)
     """File to the part of its image that the network sees, where a step cuts images."""
 
@@ -269,7 +270,7 @@ def prepare(
 
 
 def _pictured(folder: Path, tested: Sequence[Instance], areas: Mapping[str, Area]) -> Pictured:
-    return Pictured(folder, tuple(one.file for one in tested), tuple(one.spacing_mm for one in tested), areas)
+    return Pictured(folder, tuple(one.file for one in tested), tuple(one.hanging for one in tested), areas)
 
 
 def _records(

@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 
 from wardround_client.images import Image, dicom_pixels, plain_pixels, read_image
 from wardround_client.images.dicom import Stored, refusing
+from wardround_client.images.hanging import AS_STORED
 from wardround_client.images.meaning import Grey
 from wardround_client.images.units import in_hounsfield
 from wardround_client.intake import kept_pixels
@@ -58,7 +59,7 @@ def keep_images(source: Source, data: Data, wanted: Sequence[Instance], kept: Ma
     )
     together = cuts(data.steps) and data.cut_alike  # then what is left of an image hangs on the others of its series
     named = "\n".join(
-        "\t".join((one.file, one.pixel_digest, *_aspect(one), *(series_of(one) if together else ()))) for one in wanted
+        "\t".join((one.file, one.pixel_digest, *_hung(one), *(series_of(one) if together else ()))) for one in wanted
     )
     key = hashlib.sha256(f"{form}\n{named}".encode("utf-8", "surrogateescape")).hexdigest()[:32]
     folder = source.state / FOLDER / key
@@ -128,13 +129,15 @@ def _image(source: Source, data: Data, instance: Instance, kept: Kept | None, st
         return read_image(source.folder / where, voi=voi)
     if kept.meaning is None:
         return Image(plain_pixels(stored, colour=stored.ndim == 3, voi=voi, where=where), instance.spacing_mm)
-    return Image(dicom_pixels(kept.meaning, stored, several=False, voi=voi, where=where), instance.spacing_mm)
+    values = dicom_pixels(kept.meaning, stored, several=False, voi=voi, where=where)
+    return Image(values, instance.spacing_mm, turn=instance.turn)
 
 
-def _aspect(instance: Instance) -> tuple[str, ...]:
-    """Name the form of an image's pixels, where they are not square."""
-    aspect = preprocessing.aspect_of(instance.spacing_mm)
-    return () if aspect == 1 else (f"{aspect:.6g}",)
+def _hung(instance: Instance) -> tuple[str, ...]:
+    """Name the form of an image's pixels where they are not square, and how it is turned where it is stored unlike."""
+    aspect, turn = preprocessing.aspect_of(instance.spacing_mm), instance.turn
+    turned = () if turn == AS_STORED else ("".join(str(int(one)) for one in turn),)
+    return turned if aspect == 1 else (f"{aspect:.6g}", *turned)
 
 
 def _network_form(
@@ -154,7 +157,7 @@ def _network_form(
             values: NDArray[np.float32] = dicom_pixels(meaning, levels[None], several=False, voi=voi, where=where)[0, 0]
             return values
 
-        form = preprocessing.levels_to_network_form(stored, values_of, data, instance.spacing_mm)
+        form = preprocessing.levels_to_network_form(stored, values_of, data, instance.hanging)
         if form is not None:
             return form, Area.whole(*stored.shape)
     return preprocessing.located(_image(source, data, instance, kept, stored), data, area)

@@ -12,12 +12,14 @@ from numpy.typing import NDArray
 from torch.nn import functional
 
 from wardround_client.images import Image
+from wardround_client.images.hanging import Hanging, Turn
 from wardround_client.preparation.stepped import area_of, stepped
 from wardround_common.errors import ImageRefused
 from wardround_common.study.data import Data
 from wardround_common.study.steps import Area
 
 Name = TypeVar("Name", bound=Hashable)
+T = TypeVar("T", torch.Tensor, NDArray[Any])
 Number = float | np.floating[Any]
 PERCENTILES = (0.5, 99.5)
 ALMOST_SQUARE = 1.01
@@ -31,7 +33,7 @@ def to_network_form(image: Image, data: Data) -> NDArray[np.float32]:
 
 
 def located(image: Image, data: Data, area: Area | None = None) -> tuple[NDArray[np.float32], Area]:
-    """Match the channels, take the study's steps, scale to 0..1, resize to square pixels, and pad with zeros.
+    """Match the channels, take the study's steps, scale to 0..1, hang, resize to square pixels, and pad with zeros.
 
     Returns (channels, image_size, image_size) float32, and which part of the image that is: all of it but where a step
     cuts, and there ``area`` where that was found over several images (:func:`cut_alike`). An image of one value becomes
@@ -55,11 +57,11 @@ def located(image: Image, data: Data, area: Area | None = None) -> tuple[NDArray
         low, high = pixels.min(), pixels.max()
     else:
         low, high = 0.0, 1.0  # the image's own window has been applied, or a step has scaled
-    return fit(torch.from_numpy(_scaled(pixels, low, high)), data.square, image.spacing_mm).numpy(), area
+    return fit(_scaled(pixels, low, high), data.square, image.hanging), area
 
 
 def cut_alike(images: Iterable[tuple[Name, Hashable, Image]], data: Data) -> dict[Name, Area]:
-    """Return which part is left of each image: one for all of the same height and width that are of one series.
+    """Return which part is left of each image: one for all of one series, size and way round.
 
     Args:
         images: the name of each image, what its series is called, and the image; each is let go before the next.
@@ -70,7 +72,7 @@ def cut_alike(images: Iterable[tuple[Name, Hashable, Image]], data: Data) -> dic
     for name, series, image in images:
         if image.pixels.ndim == 3:  # a volume is refused when it is prepared
             seen = match_channels(image.pixels, data.channels).max(axis=0)  # (height, width)
-            of[name] = key = (series, seen.shape)
+            of[name] = key = (series, seen.shape, image.turn)
             highest[key] = np.maximum(highest[key], seen) if key in highest else seen
     areas = {key: area_of(values, data.steps) for key, values in highest.items()}
     return {name: areas[key] for name, key in of.items()}
@@ -80,12 +82,12 @@ def levels_to_network_form(
     stored: NDArray[np.integer],
     values_of: Callable[[NDArray[np.integer]], NDArray[np.float32]],
     data: Data,
-    spacing_mm: Sequence[float] | None,
+    hanging: Hanging,
 ) -> NDArray[np.float32] | None:
     """Bring an image of few grey levels into the same form, in a third of the time and with the same bytes.
 
     What is done to a value is done once to each level between the smallest and the largest. ``stored`` is (height,
-    width); ``values_of`` maps (levels,) to what they mean and never falls, or never rises; ``spacing_mm`` is the
+    width); ``values_of`` maps (levels,) to what they mean and never falls, or never rises; ``hanging`` is the
     image's. None if the levels are too many to be worth it, the study has steps, or its network has other than one
     channel.
     """
@@ -104,7 +106,7 @@ def levels_to_network_form(
     else:
         low, high = 0.0, 1.0
     scaled = _scaled(values, low, high).take(places)  # (height, width)
-    return fit(torch.from_numpy(scaled[None]), data.square, spacing_mm).numpy()
+    return fit(scaled[None], data.square, hanging)
 
 
 def _scaled(pixels: NDArray[np.float32], low: Number, high: Number) -> NDArray[np.float32]:
@@ -156,21 +158,29 @@ class Place:
     columns: int
     top: int
     left: int
+    turn: Turn
+    """What is done to the stored image before it is laid there."""
 
     @classmethod
-    def of(cls, height: int, width: int, size: int, spacing_mm: Sequence[float] | None) -> Place:
+    def of(cls, height: int, width: int, size: int, hanging: Hanging) -> Place:
         """Return the place of an image: as large as fits, in the middle, and as wide for its height as in the patient.
 
         Args:
-            height: in pixels of the image, as ``width`` is.
+            height: in pixels of the stored image, as ``width`` is.
             width: how many columns it has.
             size: the side of the square.
-            spacing_mm: (..., row, column) distances of the image; None, where they are unknown, takes them for equal.
+            hanging: which way round the image hangs there; unknown distances are taken for equal.
         """
-        high = height * aspect_of(spacing_mm)  # in widths of a pixel
-        ratio = size / max(high, width)
-        rows, columns = max(1, round(high * ratio)), max(1, round(width * ratio))
-        return cls(rows, columns, (size - rows) // 2, (size - columns) // 2)
+        hung = hanging.turn.shape(height, width)
+        high, wide = hung[0] * aspect_of(hanging.hung_mm), hung[1]  # in widths of a pixel
+        ratio = size / max(high, wide)
+        rows, columns = max(1, round(high * ratio)), max(1, round(wide * ratio))
+        return cls(rows, columns, (size - rows) // 2, (size - columns) // 2, hanging.turn)
+
+    def inside(self, form: T) -> T:
+        """Return what there is of the image in squares (..., size, size): (..., rows, columns), as it hangs."""
+        cut: T = form[..., self.top : self.top + self.rows, self.left : self.left + self.columns]
+        return cut
 
 
 def resized(pixels: torch.Tensor, rows: int, columns: int) -> torch.Tensor:
@@ -178,13 +188,15 @@ def resized(pixels: torch.Tensor, rows: int, columns: int) -> torch.Tensor:
     return functional.interpolate(pixels, (rows, columns), mode="bilinear", antialias=True, align_corners=False)
 
 
-def fit(pixels: torch.Tensor, size: int, spacing_mm: Sequence[float] | None) -> torch.Tensor:
+def fit(pixels: NDArray[np.float32], size: int, hanging: Hanging) -> NDArray[np.float32]:
     """Bring (channels, height, width) into the square that a network sees: (channels, size, size), padded with 0.
 
-    Pixels become square, whatever those of the image are (:meth:`Place.of`).
+    There it hangs as in a viewer, and its pixels are square, however it is stored (:meth:`Place.of`).
     """
     height, width = pixels.shape[1:]
-    place = Place.of(height, width, size, spacing_mm)
-    small = resized(pixels[None], place.rows, place.columns)[0]
+    place = Place.of(height, width, size, hanging)
+    hung = torch.from_numpy(place.turn.of(pixels))
+    small = resized(hung[None], place.rows, place.columns)[0]
     right, below = size - place.columns - place.left, size - place.rows - place.top
-    return functional.pad(small, (place.left, right, place.top, below))
+    formed: NDArray[np.float32] = functional.pad(small, (place.left, right, place.top, below)).numpy()
+    return formed

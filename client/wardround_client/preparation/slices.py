@@ -13,7 +13,6 @@ from pathlib import Path
 from typing import BinaryIO
 
 import numpy as np
-import torch
 
 from wardround_client.intake.instance import Index
 from wardround_client.preparation import preprocessing
@@ -28,7 +27,7 @@ from wardround_common.errors import ImageRefused
 from wardround_common.study.data import Data
 from wardround_common.study.steps import Area
 
-VERSION = "slices 4"
+VERSION = "slices 5"
 _IMAGES, _MASKS = "images.f32", "masks.u8"
 
 
@@ -81,11 +80,11 @@ def _write_one(
     area = series_area(one.channels[0], grid, data)
     if np.count_nonzero(area.of(outlined)) < np.count_nonzero(outlined):
         raise outside_crop()
-    in_plane = spacing_in_form(*area.shape, grid.spacing_mm, data.square)
+    in_plane = spacing_in_form(*area.shape, grid.hanging, data.square)
     word, heights, voxels = hashlib.sha256(), [], []
     numbers: list[int] = np.flatnonzero(one.mask.annotated).tolist()
     for number, form in zip(numbers, forms(one.channels, grid, data, numbers, area), strict=True):
-        (classes,) = to_form(area.of(outlined[number : number + 1]), data.square, grid.spacing_mm)
+        (classes,) = to_form(area.of(outlined[number : number + 1]), data.square, grid.hanging)
         heights.append(number * between)
         voxels.append(np.bincount(classes.ravel(), minlength=structures + 1)[1:].tolist())
         for file, made in ((images, form.astype("<f4", copy=False)), (masks, classes)):
@@ -117,7 +116,7 @@ def forms(
     scaled = channels_of(channels, grid, data)
     for number in numbers:
         values = np.stack([area.of(channel.slice(number)) for channel in scaled])
-        yield preprocessing.fit(torch.from_numpy(values), data.square, grid.spacing_mm).numpy()
+        yield preprocessing.fit(values, data.square, grid.hanging)
 
 
 def _read(folder: Path, facts: Facts, form: tuple[int, ...]) -> tuple[Images, Masks]:

@@ -117,7 +117,7 @@ def of_image(
     for one, after in zip(data.steps, after_each(area.of(pixels), data.steps), strict=True):
         scaled = scaled or step_of(one.step).scales
         stages.append(_stage(_name(one, area, (height, width)), after, after, scaled, boxes=drawn))
-    formed = box_form.to_form(boxes or (), area, data.square, image.spacing_mm)
+    formed = box_form.to_form(boxes or (), area, data.square, image.hanging)
     stages.append(_stage("What the network sees", form, form, True, boxes=formed))
     for view, targets in _views(form, _targets(study, None, formed), study):
         seen = [] if targets is None else targets.tolist()
@@ -155,7 +155,7 @@ def _slice(one: Shown, number: int, outlined: Classes | None, study: Study) -> l
     (form,) = forms(one.channels, grid, data, [number], area)
     mask = None
     if outlined is not None:
-        (mask,) = outline_form.to_form(area.of(outlined[number : number + 1]), data.square, grid.spacing_mm)
+        (mask,) = outline_form.to_form(area.of(outlined[number : number + 1]), data.square, grid.hanging)
     boxes: Form = ()
     if isinstance(study.task, Detection) and mask is not None:
         boxes, mask = box_form.around_parts(mask, len(study.groups)), None

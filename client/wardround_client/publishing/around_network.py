@@ -21,6 +21,23 @@ PERCENTILES = (0.5, 99.5)
 BODY = 0.1
 ALMOST_SQUARE = 1.01
 SPACINGS = ("PixelSpacing", "ImagerPixelSpacing", "NominalScannedPixelSpacing")
+WAYS = {"L": (1, 0, 0), "R": (-1, 0, 0), "P": (0, 1, 0), "A": (0, -1, 0), "H": (0, 0, 1), "F": (0, 0, -1)}
+RIGHT_ANGLE = 0.01
+HUNG = {2: "LP", 1: "LF", 0: "PF"}
+BACK_TO_BACK = {"R": {0: "PF", 2: "PL"}, "L": {0: "AF", 2: "AR"}}
+RADIOGRAPHS = ("CR", "DX", "RG", "PX")
+LIMBS = frozenset(
+    {
+        *("ANKLE", "ARM", "CALCANEUS", "ELBOW", "EXTREMITY", "FEMUR", "FINGER", "FOOT", "FOREARM", "HAND", "HEEL"),
+        *("HUMERUS", "KNEE", "LEG", "LOWERARM", "LOWERLEG", "LOWERLIMB", "PATELLA", "RADIUS", "RADIUSULNA"),
+        *("SCAPHOID", "THIGH", "THUMB", "TIBIA", "TIBIAFIBULA", "TOE", "ULNA", "UPPERARM", "UPPERLEG", "UPPERLIMB"),
+        "WRIST",
+    }
+)
+SAID_OF_HANGING = (
+    *("Modality", "ImageOrientationPatient", "PatientOrientation", "AnatomicalOrientationType"),
+    *("ImageLaterality", "Laterality", "BodyPartExamined", "AnatomicRegionSequence"),
+)
 LEAST = 1e-12
 ORIENTATION = 0x0112
 
@@ -95,6 +112,61 @@ def stated_sides(path: str) -> tuple[float, float]:
         if len(stated) == 2 and min(stated) > 0:
             return stated[0], stated[1]
     return 1.0, 1.0
+
+
+def stated_hanging(path: str) -> tuple[bool, bool, bool]:
+    """Return whether rows and columns of a DICOM image are exchanged, and then reversed, to hang as in a viewer."""
+    from pydicom import dcmread
+
+    header = dcmread(path, stop_before_pixels=True, specific_tags=list(SAID_OF_HANGING))
+    modality, slice_ = header.get("Modality"), of_a_slice(header)
+    found = slice_ or of_a_projection(header)
+    if found is None:
+        return False, False, False
+    regions = [str(item.get("CodeMeaning")) for item in header.get("AnatomicRegionSequence") or ()]
+    words = {"".join(filter(str.isalnum, word.upper())) for word in (*regions, str(header.get("BodyPartExamined")))}
+    if modality == "MG":
+        return turn_of(*found, BACK_TO_BACK.get(str(header.get("ImageLaterality") or header.get("Laterality")), {}))
+    is_hung = slice_ is not None or (modality in RADIOGRAPHS and not words & LIMBS)
+    return turn_of(*found, HUNG if is_hung else {})
+
+
+def of_a_slice(header: Any) -> tuple[Any, Any] | None:
+    """Return towards left, back and head where columns and rows of a slice are counted; None where it is not said."""
+    cosines = np.array([float(each) for each in header.get("ImageOrientationPatient") or ()])
+    if len(cosines) != 6:
+        return None
+    across, down = cosines[:3], cosines[3:]
+    off = np.array([across @ across - 1, down @ down - 1, across @ down])
+    return (across, down) if np.abs(off).max() <= RIGHT_ANGLE else None
+
+
+def of_a_projection(header: Any) -> tuple[Any, Any] | None:
+    """Return the same of a radiograph, by the first letter of each; None where it is not said."""
+    letters = [str(each) for each in header.get("PatientOrientation") or ()]
+    if header.get("AnatomicalOrientationType") == "QUADRUPED" or len(letters) != 2:
+        return None
+    if not all(1 <= len(each) <= 3 and set(each) <= set(WAYS) for each in letters):
+        return None
+    across, down = (np.array(WAYS[each[0]]) for each in letters)
+    return None if across @ down else (across, down)
+
+
+def turn_of(across: Any, down: Any, hung: dict[int, str]) -> tuple[bool, bool, bool]:
+    """Return what brings an image to hang, by where columns and rows of each plane are to be counted towards."""
+    import nibabel
+
+    orientations: Any = nibabel.orientations
+    affine = np.eye(4)
+    affine[:3, :3] = np.column_stack([across, down, np.cross(across, down)])
+    (of_columns, columns_way), (_, rows_way), (normal, _) = orientations.io_orientation(affine).astype(int).tolist()
+    if normal not in hung:
+        return False, False, False
+    wanted_across, wanted_down = (np.array(WAYS[letter]) for letter in hung[normal])
+    exchanged = not wanted_across[of_columns]
+    if exchanged:
+        columns_way, rows_way = rows_way, columns_way
+    return bool(exchanged), bool(rows_way != wanted_down.sum()), bool(columns_way != wanted_across.sum())
 
 
 def place(height: int, width: int, size: int, aspect: float) -> tuple[int, int, int, int]:
@@ -196,10 +268,12 @@ class PrepareImage:
         if len(values) != self.channels:
             luma = np.array([0.299, 0.587, 0.114], np.float32)
             values = np.repeat(values[:1], 3, axis=0) if self.channels == 3 else np.tensordot(luma, values[:3], 1)[None]
-        upright = np.ascontiguousarray(scaled(values, self.intensity).swapaxes(1, 2))
+        hung = scaled(values, self.intensity).swapaxes(1, 2)
         if not nifti and not path.lower().endswith((".png", ".jpg", ".jpeg")):
-            sides = stated_sides(path)
-        return {**data, "image": fit(torch.from_numpy(upright)[None], self.size, aspect_of(*sides))}
+            (high, wide), (exchanged, rows_back, columns_back) = stated_sides(path), stated_hanging(path)
+            hung, sides = (hung.swapaxes(1, 2), (wide, high)) if exchanged else (hung, (high, wide))
+            hung = hung[:, :: -1 if rows_back else 1, :: -1 if columns_back else 1]
+        return {**data, "image": fit(torch.from_numpy(hung.copy())[None], self.size, aspect_of(*sides))}
 
 
 class Classify:

@@ -14,6 +14,7 @@ import scipy
 import torch
 from numpy.typing import NDArray
 
+from wardround_client.images.hanging import Hanging
 from wardround_client.intake.boxes import Box
 from wardround_client.preparation.preprocessing import Place
 from wardround_common.metrics.boxes import MOST_BOXES
@@ -36,33 +37,43 @@ def together(records: Sequence[Sequence[Sequence[float]]]) -> Boxes:
     return array
 
 
-def to_form(boxes: Sequence[Box], area: Area, size: int, spacing_mm: Sequence[float] | None) -> list[tuple[float, ...]]:
+def to_form(boxes: Sequence[Box], area: Area, size: int, hanging: Hanging) -> list[tuple[float, ...]]:
     """Return the boxes of an image where preparation lays this part of it; what reaches beyond is cut off.
 
-    ``spacing_mm``: of the image (:meth:`Place.of`).
+    ``hanging``: of the image (:meth:`Place.of`).
     """
     height, width = area.shape
-    place = Place.of(height, width, size, spacing_mm)
+    place = Place.of(height, width, size, hanging)
+    high, wide = place.turn.shape(height, width)
 
     def row(at: float) -> float:
-        return place.top + min(max(at - area.top, 0), height) * (place.rows / height)
+        return min(max(at - area.top, 0), height)
 
     def column(at: float) -> float:
-        return place.left + min(max(at - area.left, 0), width) * (place.columns / width)
+        return min(max(at - area.left, 0), width)
 
-    return [(row(box.top), column(box.left), row(box.bottom), column(box.right), box.of_class) for box in boxes]
+    formed: list[tuple[float, ...]] = []
+    for box in boxes:
+        inside = row(box.top), column(box.left), row(box.bottom), column(box.right)
+        top, left, bottom, right = place.turn.box(inside, height, width)
+        down, across = place.rows / high, place.columns / wide
+        edges = (place.top + top * down, place.left + left * across, place.top + bottom * down)
+        formed.append((*edges, place.left + right * across, box.of_class))
+    return formed
 
 
-def from_form(boxes: Boxes, area: Area, size: int, spacing_mm: Sequence[float] | None) -> Boxes:
+def from_form(boxes: Boxes, area: Area, size: int, hanging: Hanging) -> Boxes:
     """Return boxes (n, 4) of the form, which shows this part of an image, in pixels of the image (n, 4).
 
     In both, a box is its upper, left, lower and right edge. It is cut off where the part ends; one that lies beside it
-    is empty. ``spacing_mm``: of the image.
+    is empty. ``hanging``: of the image.
     """
     height, width = area.shape
-    place = Place.of(height, width, size, spacing_mm)
-    scale = np.array([height / place.rows, width / place.columns] * 2)
-    back = (boxes.astype(np.float64) - [place.top, place.left] * 2) * scale
+    place = Place.of(height, width, size, hanging)
+    high, wide = place.turn.shape(height, width)
+    scale = np.array([high / place.rows, wide / place.columns] * 2)
+    hung = (boxes.astype(np.float64) - [place.top, place.left] * 2) * scale
+    back = np.stack(place.turn.inverse.box(tuple(hung.T), high, wide), axis=1)
     cut: Boxes = (np.clip(back, 0, [height, width] * 2) + [area.top, area.left] * 2).astype(np.float32)
     return cut
 

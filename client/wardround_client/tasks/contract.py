@@ -16,6 +16,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
+from wardround_client.images.hanging import NOT_SAID, Hanging
 from wardround_client.intake.instance import Index, Instance
 from wardround_client.preparation.source import Source
 from wardround_common.metrics.recalibration import Recalibration
@@ -142,8 +143,9 @@ class Asked:
     """In which place of the record each of them is; empty where they follow one another."""
     area: Area | None = None
     """Which part of the stored image, or of each slice of the first series, the network sees: all of it, mostly."""
-    spacing_mm: tuple[float, float] | None = None
-    """Between rows and columns of an image; None where its file does not say."""
+    hanging: Hanging = NOT_SAID
+    """How the stored image, or each slice of the first series, hangs: which way round, and how far its pixels are
+    apart."""
     window: tuple[int, ...] | None = None
     """What the network was trained on, where images have another size: they are looked at window by window."""
 

@@ -105,7 +105,7 @@ def _targets(
     said: Boxes = found.more[0]
     areas = [found.areas.get(one.file) or Area.whole(one.rows, one.columns) for one in files]
     return together(
-        [to_form(said.of[one.file], area, data.square, one.spacing_mm) for one, area in zip(files, areas, strict=True)]
+        [to_form(said.of[one.file], area, data.square, one.hanging) for one, area in zip(files, areas, strict=True)]
     )
 
 
@@ -190,7 +190,7 @@ def _answer(section: Detection, outputs: torch.Tensor, asked: Asked, case: Case,
     told = []
     for number, one in enumerate(drawn(outputs)):
         enough = bins(one.log_odds) >= edge
-        boxes = from_form(one.boxes[enough], asked.area, outputs.shape[-1], asked.spacing_mm)
+        boxes = from_form(one.boxes[enough], asked.area, outputs.shape[-1], asked.hanging)
         for box, log_odds, of_class in zip(boxes, one.log_odds[enough], one.of_class[enough], strict=True):
             top, left, bottom, right = map(float, box)
             if top < bottom and left < right:  # beside the image, which the network sees with a margin, there is none
@@ -202,7 +202,7 @@ def _answer(section: Detection, outputs: torch.Tensor, asked: Asked, case: Case,
                         for name, at in zip(_EDGES, (left, top, right, bottom), strict=True)
                     },
                 }
-                told.append(facts | _in_mm((top, left, bottom, right), number, series, asked.spacing_mm))
+                told.append(facts | _in_mm((top, left, bottom, right), number, series, asked.hanging.spacing_mm))
     told.sort(key=lambda facts: -float(facts["confidence"]))
     return Answer({"boxes": told, "operating_point": None if point is None else kept(point, DIGITS)})
 

@@ -14,6 +14,7 @@ from typing import Literal
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from wardround_client.images.hanging import Hanging, hanging_of, turn_of
 from wardround_common.errors import ImageRefused
 
 Floats = NDArray[np.float64]
@@ -97,6 +98,12 @@ class Geometry:
         """The anatomical plane that the slices are nearest to."""
         normal = np.cross(self.directions[:, 1], self.directions[:, 2])
         return _PLANES[int(np.abs(normal).argmax())]
+
+    @property
+    def hanging(self) -> Hanging:
+        """How its slices hang."""
+        _, down, across = self.directions.T
+        return hanging_of(self.spacing_mm, turn_of(across, down))
 
     def to_mm(self, index: ArrayLike) -> Floats:
         """Return the places in mm, (..., 3), of indices (slice, row, column), (..., 3); fractions are allowed."""

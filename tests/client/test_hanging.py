@@ -1,0 +1,379 @@
+"""Whichever way round an image is stored, a network sees it as it hangs in a viewer, and what it says lies on it."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import highdicom
+import nibabel
+import numpy as np
+import pytest
+import torch
+from click.testing import CliRunner
+from hypothesis import given
+from hypothesis import strategies as st
+from monai.data.meta_tensor import MetaTensor
+from monai.transforms import LoadImage
+from pydicom import dcmread
+
+from examples import study
+from models_made import model_folder
+from outlined_hospitals import outlining
+from series_made import item
+from tiny_dicom import RAMP, save, tiny
+from turned_patient import PLANES, SIDES_MM, TURNED, TURNS, in_patient, patient, place_of, write_series
+from wardround_client.images import read_image
+from wardround_client.images.hanging import AS_STORED, Hanging, Turn, turn_of
+from wardround_client.images.orientation import turn_in
+from wardround_client.intake.boxes import Box
+from wardround_client.intake.index import scan
+from wardround_client.preparation.asking import image_cases, slice_by_slice
+from wardround_client.preparation.kept_images import keep_images
+from wardround_client.preparation.outlined import Outlined
+from wardround_client.preparation.preprocessing import to_network_form
+from wardround_client.preparation.slices import prepare_slices
+from wardround_client.preparation.source import Source
+from wardround_client.publishing import around_network
+from wardround_client.tasks.box_form import from_form, to_form
+from wardround_client.tasks.outline_form import map_from_form
+from wardround_client.volumes import Series, series_in
+from wardround_common.shell.cli import wardround
+from wardround_common.study.file import Study
+from wardround_common.study.steps import Area
+
+
+def series_of(folder: Path) -> Series:
+    (found,) = series_in(sorted(folder.glob("[0-9]*.dcm")))
+    assert isinstance(found, Series)
+    return found
+
+
+@pytest.mark.parametrize(("plane", "turn"), TURNED)
+def test_a_slice_is_brought_to_the_way_it_hangs_whichever_way_round_it_is_stored(plane: str, turn: Turn) -> None:
+    _, cosines = place_of(plane, turn, (5, 7), 0)
+    assert turn_of(np.array(cosines[:3]), np.array(cosines[3:])) == turn
+    stored = turn.inverse.of(np.arange(35).reshape(5, 7))
+    assert np.array_equal(turn.of(stored), np.arange(35).reshape(5, 7))
+    assert turn.shape(*stored.shape) == (5, 7)
+
+
+@pytest.mark.parametrize("turn", TURNS)
+def test_a_box_is_turned_as_the_pixels_in_it_are(turn: Turn) -> None:
+    stored = np.zeros((9, 6))
+    stored[1:4, 2:6] = 1
+    top, left, bottom, right = turn.box((1, 2, 4, 6), 9, 6)
+    found = turn.of(stored)
+    assert found.sum() == found[int(top) : int(bottom), int(left) : int(right)].sum() == 12
+    assert turn.inverse.box((top, left, bottom, right), *turn.shape(9, 6)) == (1, 2, 4, 6)
+
+
+@given(st.integers(0, 2**32 - 1))
+def test_an_oblique_slice_hangs_as_the_plane_that_it_is_nearest_to(seed: int) -> None:
+    matrix, _ = np.linalg.qr(np.random.default_rng(seed).normal(size=(3, 3)))
+    across, down = matrix[:, 0], matrix[:, 1]
+    turn = turn_of(across, down)
+    if turn.exchanged:
+        across, down = down, across
+    across, down = (-1) ** turn.columns_reversed * across, (-1) ** turn.rows_reversed * down
+    wanted = {"axial": ([1, 0, 0], [0, 1, 0]), "coronal": ([1, 0, 0], [0, 0, -1]), "sagittal": ([0, 1, 0], [0, 0, -1])}
+    assert any(across @ one > 0 and down @ other > 0 for one, other in wanted.values())
+    assert turn_of(across, down) == AS_STORED  # what hangs is turned no more
+    normal = np.abs(np.cross(across, down))
+    if normal.max() > 0.9:
+        one, other = wanted[("sagittal", "coronal", "axial")[int(normal.argmax())]]
+        assert across @ one + down @ other > 1  # in no other of the eight ways is it nearer
+
+
+OUTLINING = outlining(data={"image_size": 24})
+
+
+def outlined_in(folder: Path, plane: str, turn: Turn) -> Outlined:
+    source = Source(write_series(folder / "in", plane, turn), folder / "state")
+    return prepare_slices(source, scan(source.folder, state=source.state), OUTLINING.data, ("tumour",))
+
+
+@pytest.fixture(scope="module", params=PLANES)
+def usual(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> tuple[str, Outlined]:
+    return request.param, outlined_in(tmp_path_factory.mktemp("usual"), request.param, AS_STORED)
+
+
+@pytest.mark.parametrize("turn", TURNS[1:])
+def test_images_and_masks_of_a_series_are_prepared_alike_whichever_way_round_they_are_stored(
+    turn: Turn, usual: tuple[str, Outlined], tmp_path: Path
+) -> None:
+    plane, as_usual = usual
+    turned = outlined_in(tmp_path, plane, turn)
+    (one,), (other,) = turned.stacks, as_usual.stacks
+    assert one.spacing_mm == other.spacing_mm
+    assert records(turned) == records(as_usual)
+    assert np.asarray(as_usual.masks).any()
+
+
+def records(made: Outlined) -> list[tuple[bytes, bytes]]:
+    """Return image and mask of each slice, in no order: that of slices is the order of the series, which turns too."""
+    pairs = zip(np.asarray(made.images), np.asarray(made.masks), strict=True)
+    return sorted((image.tobytes(), mask.tobytes()) for image, mask in pairs)
+
+
+@pytest.mark.parametrize(("plane", "turn"), TURNED)
+def test_what_is_drawn_on_a_hung_slice_lies_on_the_stored_voxels(plane: str, turn: Turn, tmp_path: Path) -> None:
+    values, mask = patient()
+    series = series_of(write_series(tmp_path, plane, turn, outlined=False))
+    assert series.geometry.hanging.turn == turn
+    assert np.array_equal(in_patient(series.volume(), plane, turn), values)
+    asked = slice_by_slice([series], outlining(data={"image_size": 24}).data)
+    assert asked.back is not None
+    assert asked.lay is not None
+    bright = torch.from_numpy(asked.images)
+    drawn = asked.back(torch.cat([torch.full_like(bright, 0.5), bright], dim=1))
+    apart = in_patient(drawn, plane, turn)
+    laid = in_patient(asked.lay(asked.images[:, 0]), plane, turn)
+    usual = series_of(write_series(tmp_path / "usual", plane, AS_STORED, outlined=False))
+    as_usual = slice_by_slice([usual], outlining(data={"image_size": 24}).data)
+    assert as_usual.back is not None
+    assert as_usual.lay is not None
+    assert {one.tobytes() for one in asked.images} == {one.tobytes() for one in as_usual.images}
+    logits = torch.cat([torch.full_like(bright, 0.5), torch.from_numpy(as_usual.images)], dim=1)
+    assert np.array_equal(apart, in_patient(as_usual.back(logits), plane, AS_STORED))
+    assert np.array_equal(laid, in_patient(as_usual.lay(as_usual.images[:, 0]), plane, AS_STORED))
+    assert (apart * mask).sum() > 0.9 * mask.sum()
+
+
+WAYS = {
+    ("L", "F"): Turn(),
+    ("R", "F"): Turn(columns_reversed=True),
+    ("LF", "FR"): Turn(),
+    ("RF", "HL"): Turn(rows_reversed=True, columns_reversed=True),
+    ("F", "L"): Turn(exchanged=True),
+    ("H", "R"): Turn(True, True, True),
+    ("P", "F"): Turn(),
+    ("A", "F"): Turn(columns_reversed=True),
+    ("L", "A"): Turn(rows_reversed=True),
+}
+
+
+@pytest.mark.parametrize(("stated", "turn"), WAYS.items())
+def test_a_radiograph_hangs_by_what_it_states_of_its_rows_and_columns(stated: tuple[str, str], turn: Turn) -> None:
+    made = tiny(Modality="DX", PatientOrientation=[*stated], BodyPartExamined="CHEST")
+    assert turn_in(made) == turn
+
+
+@pytest.mark.parametrize(
+    "stated",
+    [
+        {"PatientOrientation": None},
+        {"PatientOrientation": ""},
+        {"PatientOrientation": "R"},
+        {"PatientOrientation": ["R", "L"]},
+        {"PatientOrientation": ["R", "FRONT"]},
+        {"PatientOrientation": ["R", "F"], "BodyPartExamined": "HAND"},
+        {"PatientOrientation": ["R", "F"], "AnatomicRegionSequence": [item(CodeValue="85562004", CodeMeaning="Hand")]},
+        {"PatientOrientation": ["R", "F"], "Modality": "US"},
+        {"PatientOrientation": ["R", "D"], "AnatomicalOrientationType": "QUADRUPED"},
+        {"PatientOrientation": ["R", "L"], "AnatomicalOrientationType": "QUADRUPED"},
+        {"ImageOrientationPatient": [-1, 0, 0, 0.5, 1, 0]},
+        {"ImageOrientationPatient": [-1, 0, 0, 0, 2, 0]},
+        {"ImageOrientationPatient": [-1, 0, 0]},
+    ],
+    ids=str,
+)
+def test_what_does_not_say_which_way_round_it_is_hangs_as_it_is_stored(stated: dict[str, Any]) -> None:
+    assert turn_in(tiny(**{"Modality": "DX", **stated})) == AS_STORED
+    assert turn_in(tiny(Modality="MR", ImageOrientationPatient=[-1, 0, 0, 0, 1, 0])) != AS_STORED
+    odd = tiny(Modality="MR")
+    odd.add_new("ImageOrientationPatient", "LO", ["-1", "0", "0", "0", "one", "0"])
+    assert turn_in(odd) == AS_STORED
+    several = tiny(np.stack([RAMP, RAMP]), Modality="MR", ImageOrientationPatient=[-1, 0, 0, 0, 1, 0])
+    assert turn_in(several) == AS_STORED
+
+
+@pytest.mark.parametrize(
+    ("side", "stated", "turn"),
+    [
+        ("R", ("P", "L"), Turn()),
+        ("L", ("A", "R"), Turn()),
+        ("R", ("P", "FL"), Turn()),
+        ("L", ("A", "FR"), Turn()),
+        ("R", ("A", "FL"), Turn(columns_reversed=True)),
+        ("L", ("P", "F"), Turn(columns_reversed=True)),
+        ("L", ("P", "L"), Turn(rows_reversed=True, columns_reversed=True)),
+        ("R", ("L", "A"), Turn(exchanged=True, columns_reversed=True)),
+        ("B", ("P", "F"), Turn()),
+        ("", ("P", "F"), Turn()),
+        ("R", ("L", "F"), Turn()),
+    ],
+)
+def test_mammograms_hang_back_to_back_with_the_outer_side_up(side: str, stated: tuple[str, str], turn: Turn) -> None:
+    made = tiny(Modality="MG", PatientOrientation=[*stated], ImageLaterality=side, BodyPartExamined="BREAST")
+    assert turn_in(made) == turn
+
+
+def _radiograph(turn: Turn) -> dict[str, Any]:
+    """Return what a chest radiograph states that is stored so."""
+    across, down = ("L", "R")[turn.columns_reversed], ("F", "H")[turn.rows_reversed]
+    stated = [down, across] if turn.exchanged else [across, down]
+    return {"Modality": "DX", "PatientOrientation": stated, "ImagerPixelSpacing": [*turn.shape(0.5, 0.25)]}
+
+
+PIXELS = np.random.default_rng(0).integers(0, 900, (24, 40)).astype(np.uint16)
+
+
+def write_radiograph(folder: Path, turn: Turn, **more: Any) -> Path:
+    return save(tiny(np.ascontiguousarray(turn.inverse.of(PIXELS)), **_radiograph(turn), **more), folder / "0.dcm")
+
+
+@pytest.mark.parametrize("turn", TURNS)
+def test_a_single_image_is_prepared_and_asked_about_alike_whichever_way_round_it_is_stored(
+    turn: Turn, tmp_path: Path
+) -> None:
+    of = study(data={"image_size": 32, "intensity": "percentile"})
+    path = write_radiograph(tmp_path / "in", turn)
+    source = Source(tmp_path / "in", tmp_path / "state")
+    index = scan(source.folder, state=source.state)
+    assert index.accepted == scan(source.folder, state=source.state).accepted  # as the index keeps it
+    assert index.accepted[0].turn == turn
+    kept = keep_images(source, of.data, index.accepted, index.kept).images[0]
+    usual = to_network_form(read_image(write_radiograph(tmp_path / "usual", AS_STORED)), of.data)
+    assert np.array_equal(kept, usual)
+    assert np.array_equal(keep_images(source, of.data, index.accepted, {}).images[0], usual)
+    (case,) = image_cases([path], of, frozenset())
+    assert np.array_equal(case.prepare().images[0], usual)
+
+
+def test_prepared_images_have_the_names_that_they_had_where_nothing_is_turned(tmp_path: Path) -> None:
+    of, keys = study(data={"image_size": 16}), {}
+    for name, stated in {
+        "unsaid": {},
+        "usual": {"PatientOrientation": ["L", "F"]},
+        "turned": {"PatientOrientation": ["R", "F"]},
+        "other": {"PatientOrientation": ["L", "H"]},
+    }.items():
+        save(tiny(PIXELS, Modality="DX", **stated), tmp_path / name / "0.dcm")
+        source = Source(tmp_path / name, tmp_path / "state" / name)
+        index = scan(source.folder, state=source.state)
+        keys[name] = keep_images(source, of.data, index.accepted, index.kept).key
+    assert keys["unsaid"] == keys["usual"]
+    assert len(set(keys.values())) == 3
+
+
+@pytest.mark.parametrize("turn", TURNS)
+def test_boxes_and_maps_of_a_single_image_lie_on_the_stored_pixels(turn: Turn, tmp_path: Path) -> None:
+    stored = Box(*turn.inverse.box((4, 10, 12, 30), *PIXELS.shape), 0)
+    usual = to_form([Box(4, 10, 12, 30, 0)], Area.whole(*PIXELS.shape), 32, Hanging((0.5, 0.25)))
+    image = read_image(write_radiograph(tmp_path, turn))
+    area = Area.whole(*image.pixels.shape[1:])
+    formed = to_form([stored], area, 32, image.hanging)
+    assert formed == usual
+    back = from_form(np.array([formed[0][:4]], np.float32), area, 32, image.hanging)
+    assert back[0] == pytest.approx([stored.top, stored.left, stored.bottom, stored.right], abs=1e-4)
+    heat = np.random.default_rng(1).random((1, 32, 32), np.float32)
+    (laid,) = map_from_form(heat, area, *area.shape, image.hanging)
+    (as_usual,) = map_from_form(heat, Area.whole(*PIXELS.shape), *PIXELS.shape, Hanging((0.5, 0.25)))
+    assert np.array_equal(turn.of(laid), as_usual)
+    part = Area(3, 5, 20, 33)
+    corners = turn.inverse.box((part.top, part.left, part.bottom, part.right), *PIXELS.shape)
+    (cut,) = map_from_form(heat, Area(*map(int, corners)), *area.shape, image.hanging)
+    (cut_as_usual,) = map_from_form(heat, part, *PIXELS.shape, Hanging((0.5, 0.25)))
+    assert np.array_equal(turn.of(cut), cut_as_usual)
+
+
+@pytest.mark.filterwarnings("ignore::UserWarning", "ignore::FutureWarning")  # of MONAI's readers
+@pytest.mark.parametrize(
+    "stated",
+    [
+        *(_radiograph(turn) for turn in TURNS),
+        *({"Modality": "DX", "PatientOrientation": [*letters]} for letters in WAYS),
+        *({"Modality": "MG", "PatientOrientation": ["A", "F"], "ImageLaterality": side} for side in ("R", "L", "B")),
+        *(
+            {"Modality": "DX", "PatientOrientation": ["R", "F"], "BodyPartExamined": word}
+            for word in ("HAND", "CHEST", "Knee ")
+        ),
+        {"Modality": "DX", "PatientOrientation": ["R", "F"], "AnatomicRegionSequence": [item(CodeMeaning="Lower leg")]},
+        {"Modality": "US", "PatientOrientation": ["R", "F"]},
+        {"Modality": "DX", "PatientOrientation": ["R", "L"]},
+        *(
+            {"ImageOrientationPatient": place_of(plane, turn, (24, 40), 0)[1], "PixelSpacing": [0.5, 0.25]}
+            for plane, turn in TURNED
+        ),
+        {"ImageOrientationPatient": [-1, 0, 0, 0.5, 1, 0]},
+    ],
+    ids=str,
+)
+def test_a_bundle_hangs_an_image_as_training_does(stated: dict[str, Any], tmp_path: Path) -> None:
+    path = save(tiny(PIXELS, **{"Modality": "MR", **stated}), tmp_path / "x.dcm")
+    ours = to_network_form(read_image(path), study(data={"image_size": 32, "intensity": "range"}).data)
+    image = LoadImage(image_only=True, ensure_channel_first=True)(path)
+    theirs = around_network.PrepareImage(32, 1, "range")({"image": image, "path": str(path)})
+    np.testing.assert_allclose(theirs["image"][0].numpy(), ours, atol=1e-6)
+
+
+@pytest.mark.filterwarnings("ignore::FutureWarning")  # of MONAI's transforms
+@pytest.mark.parametrize(("plane", "turn"), TURNED)
+def test_a_bundle_hangs_the_slices_of_a_series_as_training_does(plane: str, turn: Turn, tmp_path: Path) -> None:
+    series = series_of(write_series(tmp_path, plane, turn, outlined=False))
+    affine = np.diag([-1.0, -1.0, 1.0, 1.0]) @ series.geometry.affine[:, [2, 1, 0, 3]]
+    image = MetaTensor(torch.from_numpy(series.volume().transpose(2, 1, 0).copy())[None], affine=affine)
+    theirs = around_network.PrepareSlices(24, "percentile")({"image": image})["image"].numpy()
+    ours = slice_by_slice([series], outlining(data={"image_size": 24}).data).images
+    np.testing.assert_allclose(theirs, ours, atol=1e-6)
+
+
+def run(*words: object) -> list[dict[str, Any]]:
+    done = CliRunner().invoke(wardround, [*map(str, words), "--json"])
+    assert done.exit_code == 0, done.output
+    if words[0] == "evaluate":
+        return [json.loads(done.stdout)]
+    return [json.loads(line) for line in done.stdout.splitlines()]
+
+
+def whole(path: Path) -> np.ndarray:
+    """Return a mask (left, back, head) from where its file says that its voxels lie."""
+    image: Any = nibabel.as_closest_canonical(nibabel.load(path))
+    assert np.allclose(np.diag(image.affine)[:3], SIDES_MM)
+    return np.asarray(image.dataobj)[::-1, ::-1]
+
+
+def segmented(path: Path, shape: tuple[int, ...]) -> np.ndarray:
+    """Return the same of a DICOM segmentation."""
+    volume = highdicom.seg.segread(path).get_volume(combine_segments=True)
+    found = np.zeros(shape, np.uint8)
+    for index in np.argwhere(volume.array):
+        at = (volume.affine @ [*index, 1])[:3] / SIDES_MM
+        assert np.allclose(at, np.rint(at), atol=1e-3)
+        found[tuple(np.rint(at).astype(int))] = volume.array[tuple(index)]
+    return found
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("plane", PLANES)
+def test_a_model_outlines_boxes_and_judges_a_patient_alike_whichever_way_round_they_are_stored(
+    plane: str, tmp_path: Path
+) -> None:
+    values, mask = patient()
+    (tmp_path / "model").mkdir()
+    (tmp_path / "boxes").mkdir()
+    model = model_folder(tmp_path / "model", OUTLINING)
+    boxing = OUTLINING.tables() | {"task": {"name": "detection", "classes": ["tumour"], "boxes": "masks"}}
+    boxer = model_folder(tmp_path / "boxes", Study.model_validate(boxing), point=0.01)
+    found = []
+    for turn in TURNS:
+        name = "".join(str(int(way)) for way in turn)
+        folder, out = tmp_path / "in" / name, tmp_path / "out" / name
+        write_series(folder, plane, turn, SeriesNumber=1, Modality="MR")
+        (line,) = run("predict", model, folder, "-o", out, "--dicom")
+        (drawn,) = (whole(path) for path in out.glob("*.nii.gz"))
+        objects = {str(dcmread(path).Modality): path for path in out.glob("*.dcm")}
+        assert np.array_equal(segmented(objects["SEG"], values.shape), drawn)
+        run("explain", model, folder, "-o", out / "why")
+        (undecided,) = (whole(path) for path in (out / "why").glob("*.nii.gz"))
+        (boxes,) = run("predict", boxer, folder)
+        sides = [sorted((box["width_mm"], box["height_mm"])) for box in boxes["boxes"]]
+        seen = {(*np.round(box["centre_mm"], 2), *mm) for box, mm in zip(boxes["boxes"], sides, strict=True)}
+        (judged,) = run("evaluate", model, folder)
+        volume = line["structures"][0]["volume_ml"]
+        found.append((drawn.tobytes(), undecided.tobytes(), seen, judged, volume))
+    assert mask.any()
+    assert found[0][2]  # there are boxes
+    assert all(one == found[0] for one in found)

@@ -25,6 +25,7 @@ from wardround_client.spending.account import Account, Ask, approve, ask
 from wardround_client.spending.charge_note import Charge
 from wardround_client.spending.ledger.entries import Event
 from wardround_client.spending.ledger.told import Bound
+from wardround_client.spending.lineage import lineage
 from wardround_client.spending.policy import Policy
 from wardround_client.spending.policy_check import check_kind, check_spending
 from wardround_client.training.bookkeeping import BookKeeping
@@ -248,6 +249,27 @@ def test_patients_of_two_approvals_of_one_study_never_spend_more_than_it_promise
     others = ledger.key.cohort(f"new {number}" for number in range(31))
     approve(replace(later, cohort=others), ledger, None)  # nobody is in both
     approve(replace(later, event=event[300], cohort=few), ledger, None)
+
+
+def test_patients_who_spent_elsewhere_are_not_said_to_start_at_nothing_by_what_a_study_says_of_its_model(
+    tmp_path: Path,
+) -> None:
+    ledger = opened(tmp_path)
+
+    def starting(*trained: str) -> str:
+        listed = [{"study": one, "name": "first", "hospitals": ["h"], "epsilon": 8.0, "delta": 1e-3} for one in trained]
+        start = {"name": "released", "model": "a" * 64, "weights": "b" * 64, "trained": listed}
+        told = lineage(ask(study(privacy=DP, model={"start": start}), dataset(), ledger), ledger, 1e-3)
+        assert told is not None
+        return " ".join(told.sentences())
+
+    nobody = "cost none of this hospital's 12 training patients anything, by the ledger"
+    assert starting(STUDY.digest()).endswith(f"{nobody}.")
+    asked = ask(STUDY, dataset(), ledger)
+    approve(asked, ledger, None)
+    Account(ledger, None, asked).charge(1, "parameters", STREAM)
+    assert starting("c" * 64).endswith(f"{nobody}; other studies charged 12 of them.")  # a study that was left out
+    assert "whose training cost 12 of these patients epsilon" in starting("c" * 64, STUDY.digest())
 
 
 @pytest.mark.parametrize("part", ["event", "rounds", "before"])

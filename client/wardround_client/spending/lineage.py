@@ -25,6 +25,8 @@ class Lineage:
     """Of the study's training patients: whom that training charged."""
     new: int
     """Who were not in it."""
+    charged: int
+    """Of these, whom other studies charged."""
     before: float
     """The most that one of them spent in that training."""
     after: float
@@ -38,8 +40,8 @@ class Lineage:
         at = f"(delta {self.delta:g})"
         if not self.patients and not self.carried:
             yield (
-                f"It starts from the model '{self.model}', whose training cost none of this hospital's {self.new} "
-                "training patients anything: they start at epsilon 0."
+                f"It starts from the model '{self.model}'. The studies that it names as that model's training cost "
+                f"none of this hospital's {self.new} training patients anything, by the ledger{self._others}."
             )
             return
         if self.carried:
@@ -48,12 +50,16 @@ class Lineage:
                 f"{_number(self.carried)} that the rebuilt ledger carries over for every patient."
             )
         if self.patients:
-            others = f" {self.new} patients were not in it, and start at 0." if self.new else ""
+            others = f" {self.new} patients were not in it{self._others}." if self.new else ""
             yield (
                 f"It starts from the model '{self.model}', whose training cost {self.patients} of these patients "
                 f"epsilon {_number(self.before)} at most {at}; with all rounds of this study it will be "
                 f"{_number(self.after)}.{others}"
             )
+
+    @property
+    def _others(self) -> str:
+        return f"; other studies charged {self.charged} of them" if self.charged else ""
 
 
 def _number(epsilon: float) -> str:
@@ -71,10 +77,14 @@ def lineage(asked: Ask, ledger: Ledger, delta: float) -> Lineage | None:
         return None
     books, digest = ledger.books, asked.cohort.digest
     spent = together(*(books.spent(one.study) for one in start.trained))
-    numbers = {cohort: ledger.cohort(cohort).numbers for cohort in spent} | {digest: asked.cohort.numbers}
-    histories = histories_of(numbers)
+    spent_in_all = books.spent()
+    numbers = {cohort: ledger.cohort(cohort).numbers for cohort in spent.keys() | spent_in_all.keys()}
+    histories = histories_of(numbers | {digest: asked.cohort.numbers})
     ours = histories.within(digest)
-    paid = ours & histories.member[:, [cohort in spent for cohort in histories.cohorts]].any(axis=1)
+    paid, ever = (
+        ours & histories.member[:, [cohort in some for cohort in histories.cohorts]].any(axis=1)
+        for some in (spent, spent_in_all)
+    )
     rounds = asked.study.training.rounds
     planned = together(spent, {digest: Counter({asked.event: rounds})})  # such a study adds nothing up before them
     before, after = (cost(histories, part, delta).epsilon for part in (spent, planned))
@@ -83,6 +93,7 @@ def lineage(asked: Ask, ledger: Ledger, delta: float) -> Lineage | None:
         model=start.name,
         patients=int(histories.patients[paid].sum()),
         new=int(histories.patients[ours & ~paid].sum()),
+        charged=int(histories.patients[ever & ~paid].sum()),
         before=float(before[paid].max(initial=0.0)),
         after=float(after[paid].max(initial=0.0)),
         delta=delta,

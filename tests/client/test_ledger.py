@@ -271,6 +271,20 @@ def test_a_change_that_fails_midway_leaves_what_is_in_memory_as_on_the_disk(
     assert verified(tmp_path).faults == ()
 
 
+def test_a_head_that_is_given_out_after_a_crash_is_of_the_last_entry(tmp_path: Path) -> None:
+    """A crash between an entry and its head leaves the head before; given out, it would not show that entry's loss."""
+    ledger = opened(tmp_path)
+    cohort = approve(ledger, "a")
+    before = (tmp_path / HEAD_NAME).read_bytes()
+    charge(ledger, "a", 1, cohort)
+    (tmp_path / HEAD_NAME).write_bytes(before)
+    head = existing_ledger(tmp_path, IDENTITY).head
+    assert head is not None
+    head.check(IDENTITY.public)
+    assert head.number == len(rows(tmp_path)[0])
+    assert (tmp_path / HEAD_NAME).read_bytes() == before  # reading writes nothing
+
+
 def test_what_a_killed_process_left_in_the_write_ahead_log_is_read_and_nothing_is_written(tmp_path: Path) -> None:
     ledger = opened(tmp_path)
     cohort = approve(ledger, "a")

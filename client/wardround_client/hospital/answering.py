@@ -159,6 +159,7 @@ class Hospital:
             self._carry(request, sent.vector.astype(np.float64))
             return sent
         self._check_study(request.study)
+        self._check_trains()
         self._check_round(request.round)
         number, privacy = request.round, self.study.privacy
 

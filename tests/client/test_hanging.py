@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from datetime import datetime
 from pathlib import Path
 from typing import Any
 
@@ -23,20 +24,28 @@ from models_made import model_folder
 from outlined_hospitals import outlining
 from series_made import item
 from tiny_dicom import RAMP, save, tiny
-from turned_patient import PLANES, SIDES_MM, TURNED, TURNS, in_patient, patient, place_of, write_series
+from turned_patient import PLANES, SIDES_MM, TURNED, TURNS, hung, in_patient, patient, place_of, write_series
+from wardround_client import networks
 from wardround_client.images import read_image
 from wardround_client.images.hanging import AS_STORED, Hanging, Turn, turn_of
 from wardround_client.images.orientation import turn_in
 from wardround_client.intake.boxes import Box
 from wardround_client.intake.index import scan
+from wardround_client.maps.in_lesions import sums_in_lesions
 from wardround_client.preparation.asking import image_cases, slice_by_slice
+from wardround_client.preparation.box_page import of_table
+from wardround_client.preparation.dataset import prepare, take_in
 from wardround_client.preparation.kept_images import keep_images
 from wardround_client.preparation.outlined import Outlined
 from wardround_client.preparation.preprocessing import to_network_form
 from wardround_client.preparation.slices import prepare_slices
 from wardround_client.preparation.source import Source
+from wardround_client.preview.stages import of_image
 from wardround_client.publishing import around_network
 from wardround_client.tasks.box_form import from_form, to_form
+from wardround_client.tasks.box_loss import PRIOR, maps_of
+from wardround_client.tasks.contract import Chosen
+from wardround_client.tasks.detection import TASK as DETECTION
 from wardround_client.tasks.outline_form import map_from_form
 from wardround_client.volumes import Series, series_in
 from wardround_common.shell.cli import wardround
@@ -220,8 +229,8 @@ def _radiograph(turn: Turn) -> dict[str, Any]:
 PIXELS = np.random.default_rng(0).integers(0, 900, (24, 40)).astype(np.uint16)
 
 
-def write_radiograph(folder: Path, turn: Turn, **more: Any) -> Path:
-    return save(tiny(np.ascontiguousarray(turn.inverse.of(PIXELS)), **_radiograph(turn), **more), folder / "0.dcm")
+def write_radiograph(folder: Path, turn: Turn, name: str = "0.dcm", **more: Any) -> Path:
+    return save(tiny(np.ascontiguousarray(turn.inverse.of(PIXELS)), **_radiograph(turn), **more), folder / name)
 
 
 @pytest.mark.parametrize("turn", TURNS)
@@ -377,3 +386,85 @@ def test_a_model_outlines_boxes_and_judges_a_patient_alike_whichever_way_round_t
     assert mask.any()
     assert found[0][2]  # there are boxes
     assert all(one == found[0] for one in found)
+
+
+def detecting() -> Study:
+    return study(
+        data={"image_size": 32, "intensity": "percentile"},
+        task={"name": "detection", "classes": ["mass"]},
+        model={"network": "tiny-unet", "norm": "instance"},
+    )
+
+
+@pytest.fixture(scope="module")
+def boxed(tmp_path_factory: pytest.TempPathFactory) -> dict[Turn, Path]:
+    """Write a radiograph and the table of its box once for each way round."""
+    found = {}
+    for turn in TURNS:
+        found[turn] = tmp_path_factory.mktemp("boxed")
+        for number in range(2):
+            write_radiograph(found[turn], turn, PatientID=f"P{number}", PatientName=f"P{number}", name=f"{number}.dcm")
+        top, left, bottom, right = turn.inverse.box((4, 10, 12, 30), *PIXELS.shape)
+        lines = [f"{number}.dcm,{left},{top},{right},{bottom},mass" for number in range(2)]
+        (found[turn] / "boxes.csv").write_text("\n".join(["file,x0,y0,x1,y1,class", *lines]))
+    return found
+
+
+@pytest.mark.parametrize("turn", TURNS[1:])
+def test_boxes_are_learnt_shown_and_drawn_where_they_are_on_the_stored_image(
+    turn: Turn, boxed: dict[Turn, Path], tmp_path: Path
+) -> None:
+    of, seen = detecting(), {}
+    for way in (AS_STORED, turn):
+        source = Source(boxed[way], tmp_path / str(way == turn))
+        index, found = take_in(source, of)
+        kept = prepare(source, of, index, found, trains=False).test
+        stage = of_image(source.folder, index.accepted[0], of, found.more[0].of["0.dcm"]).stages[1]
+        page = of_table(*found.more, of.data, of.groups, "boxes", datetime(2026, 1, 2))
+        seen[way] = (
+            np.asarray(kept.targets[:]).tobytes(),
+            kept.images(slice(None)).tobytes(),
+            stage.pixels.tobytes(),
+            list(stage.boxes),
+            page,
+        )
+    assert seen[turn] == seen[AS_STORED]
+    (case,) = image_cases([boxed[turn] / "0.dcm"], of, frozenset())
+    heat, goal, *_ = maps_of(torch.from_numpy(np.asarray(kept.targets[:1])), 1, (32, 32))
+    outputs = torch.cat([torch.logit(heat.clamp(1e-4, 1 - 1e-4)) - PRIOR, goal], dim=1)
+    assert DETECTION.asking is not None
+    (box,) = DETECTION.asking.answer(of.task, outputs, case.prepare(), case, Chosen(0.5, None)).facts["boxes"]  # type: ignore[arg-type]
+    top, left, bottom, right = turn.inverse.box((4, 10, 12, 30), *PIXELS.shape)
+    assert [box[side] for side in ("x0", "y0", "x1", "y1")] == pytest.approx([left, top, right, bottom], abs=0.1)
+    assert [box["width_mm"], box["height_mm"]] == pytest.approx([*turn.shape(20 * 0.25, 8 * 0.5)], abs=0.1)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("turn", [TURNS[1], TURNS[6]])
+def test_maps_are_measured_in_lesions_alike_whichever_way_round_images_are_stored(turn: Turn, tmp_path: Path) -> None:
+    of = study(
+        data={"modalities": ["MR"], "image_size": 24},
+        evaluation={"smallest_subgroup": 5, "maps": {"method": "hires-cam"}},
+    )
+    (tmp_path / "model").mkdir()
+    model, found = model_folder(tmp_path / "model", of, point=0.5), {}
+    for name, way in (("usual", AS_STORED), ("turned", turn)):
+        folder, lines = tmp_path / name, ["patient,label"]
+        for number in range(5):
+            who = {"PatientID": f"P{number}", "PatientName": f"P{number}^", "StudyInstanceUID": f"1.2.{number}"}
+            write_series(folder / str(number), "coronal", way, seed=number, **who)
+            lines.append(f"P{number},{('none', 'finding')[number % 2]}")
+        (folder / "labels.csv").write_text("\n".join(lines))
+        source = Source(folder, tmp_path / f"state-{name}")
+        kept = prepare(source, of, *take_in(source, of), trains=False)
+        sums = sums_in_lesions(networks.build(of), of, kept)
+        (explained,) = run("explain", model, folder / "0" / "03.dcm", "--lesion", "tumour", "--method", "hires-cam")
+        found[name] = sums, explained
+    assert found["usual"][0].patients == 5
+    ours, usual = (found[name][0].sums.to_vector() for name in ("turned", "usual"))
+    assert ours == pytest.approx(usual, rel=1e-6)
+    mine, other = (found[name][1] for name in ("turned", "usual"))
+    assert mine["similarity_to_untrained"] == other["similarity_to_untrained"]
+    row, column = other["peak"]["row"], other["peak"]["column"]
+    at = turn.inverse.box((row, column, row + 1, column + 1), *hung(patient()[0], "coronal").shape[1:])
+    assert (mine["peak"]["row"], mine["peak"]["column"]) == pytest.approx(at[:2], abs=1)  # a middle is rounded

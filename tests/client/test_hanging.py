@@ -26,21 +26,23 @@ from series_made import item
 from tiny_dicom import RAMP, save, tiny
 from turned_patient import PLANES, SIDES_MM, TURNED, TURNS, hung, in_patient, patient, place_of, write_series
 from wardround_client import networks
-from wardround_client.images import read_image
+from wardround_client.images import Image, read_image
 from wardround_client.images.hanging import AS_STORED, Hanging, Turn, turn_of
 from wardround_client.images.orientation import turn_in
 from wardround_client.intake.boxes import Box
 from wardround_client.intake.index import scan
+from wardround_client.intake.scan_report import displayed
 from wardround_client.maps.in_lesions import sums_in_lesions
 from wardround_client.preparation.asking import image_cases, slice_by_slice
 from wardround_client.preparation.box_page import of_table
 from wardround_client.preparation.dataset import prepare, take_in
 from wardround_client.preparation.kept_images import keep_images
 from wardround_client.preparation.outlined import Outlined
-from wardround_client.preparation.preprocessing import to_network_form
+from wardround_client.preparation.preprocessing import cut_alike, to_network_form
 from wardround_client.preparation.slices import prepare_slices
 from wardround_client.preparation.source import Source
-from wardround_client.preview.stages import of_image
+from wardround_client.preview.chosen import examinations
+from wardround_client.preview.stages import of_examination, of_image
 from wardround_client.publishing import around_network
 from wardround_client.tasks.box_form import from_form, to_form
 from wardround_client.tasks.box_loss import PRIOR, maps_of
@@ -249,6 +251,9 @@ def test_a_single_image_is_prepared_and_asked_about_alike_whichever_way_round_it
     assert np.array_equal(keep_images(source, of.data, index.accepted, {}).images[0], usual)
     (case,) = image_cases([path], of, frozenset())
     assert np.array_equal(case.prepare().images[0], usual)
+    stepped = study(data={"image_size": 32, "intensity": "percentile", "steps": [{"step": "median", "size": 3}]}).data
+    kept = keep_images(source, stepped, index.accepted, index.kept).images[0]  # from what the scan kept, the long way
+    assert np.array_equal(kept, to_network_form(read_image(tmp_path / "usual" / "0.dcm"), stepped))
 
 
 def test_prepared_images_have_the_names_that_they_had_where_nothing_is_turned(tmp_path: Path) -> None:
@@ -386,6 +391,39 @@ def test_a_model_outlines_boxes_and_judges_a_patient_alike_whichever_way_round_t
     assert mask.any()
     assert found[0][2]  # there are boxes
     assert all(one == found[0] for one in found)
+
+
+def test_a_preview_shows_the_outline_on_the_slice_as_it_hangs(tmp_path: Path) -> None:
+    seen = []
+    for turn in (AS_STORED, Turn(rows_reversed=True, columns_reversed=True)):  # which keep the order of the slices
+        source = Source(write_series(tmp_path / f"in{len(seen)}", "axial", turn), tmp_path / f"state{len(seen)}")
+        index = scan(source.folder, state=source.state)
+        (one,) = examinations(source, index, index.accepted, OUTLINING)
+        stored, hangs, *_ = of_examination(source.folder, one, index, OUTLINING).stages
+        assert stored.mask is not None
+        assert hangs.mask is not None
+        assert hangs.mask.any()
+        seen.append((turn.of(stored.mask).tobytes(), hangs.pixels.tobytes(), hangs.mask.tobytes()))
+    assert seen[0] == seen[1]
+
+
+@pytest.mark.parametrize("window", [{}, {"WindowCenter": 100, "WindowWidth": -5}])
+def test_an_image_that_is_shown_hangs_alike_whether_or_not_its_window_can_be_applied(
+    window: dict[str, int], tmp_path: Path
+) -> None:
+    turn = TURNS[5]
+    assert displayed(write_radiograph(tmp_path, turn, **window)).hanging == Hanging((0.25, 0.5), turn)
+
+
+def test_images_of_a_series_are_cut_alike_where_they_are_stored_the_same_way_round() -> None:
+    of = study(data={"steps": [{"step": "crop", "above": 0.1, "margin": 0}], "intensity": "percentile"}).data
+    pixels = np.zeros((1, 20, 20), np.float32)
+    pixels[0, 2:6, 3:9] = 100
+    mirrored = Turn(columns_reversed=True)
+    found = cut_alike(
+        [("usual", "s", Image(pixels, None)), ("mirrored", "s", Image(mirrored.of(pixels), None, turn=mirrored))], of
+    )
+    assert found == {"usual": Area(2, 3, 6, 9), "mirrored": Area(2, 11, 6, 17)}
 
 
 def detecting() -> Study:

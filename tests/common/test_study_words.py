@@ -13,6 +13,7 @@ from wardround_common.study.roster import Listed
 from wardround_common.study.template import DEFAULTS, OPTIONAL, REASONS, SECTION_REASONS, study_text
 from wardround_common.study.words.describe import describe
 from wardround_common.study.words.work import NORMS
+from wardround_common.tasks.registry import TASKS
 
 
 def said(study: Study) -> str:
@@ -110,7 +111,9 @@ def test_uncommenting_the_keys_of_a_strategy_gives_a_valid_study(strategy: str) 
 
 
 def test_the_written_file_says_the_defaults_and_nothing_else() -> None:
-    assert tomllib.loads(study_text("my-study")) == {section: dict(keys) for section, keys in DEFAULTS.items()}
+    private = TASKS["classification"].usual_private
+    expected = {section: dict(keys) | private.get(section, {}) for section, keys in DEFAULTS.items()}
+    assert tomllib.loads(study_text("my-study")) == expected
 
 
 def test_every_strategy_and_norm_has_words() -> None:
@@ -122,7 +125,13 @@ def test_show_says_what_exact_sums_tell_of_a_validation_patient() -> None:
     """Masked or not, since it is read off the sum: docs/privacy.md, section 3, has figures."""
     masked = parse_study(study_text("a"))
     for study in (masked, masked.but({"aggregation.secure": False}), parse_study(study_text("a", distributed=True))):
-        assert "can find out whether the patient is among the validation patients and with which label" in said(study)
+        assert "Scores are counted in 43 levels. The sums are exact all the same" in said(study)
+        exactly = said(study.but({"evaluation.levels": False}))
+        assert "can find out whether the patient is among those who are summed and with which label" in exactly
+        assert "([evaluation] every, levels)" in exactly
+    outlines = said(parse_study(study_text("a", task="segmentation")))
+    assert "with which label" in outlines
+    assert "levels)" not in outlines
     assert "with which label" not in said(parse_study(study_text("a", task="generation", dp=False)))
 
 

@@ -17,10 +17,12 @@ from wardround_client.training.evaluation import sums_of
 from wardround_common.errors import FullDiskError, MessageError
 from wardround_common.messages.rounds import EvaluateRequest, Failure, Parts
 from wardround_common.metrics import ScoreSums
+from wardround_common.metrics.score_bins import level_edge
 from wardround_common.randomness import insecure_stream
 from wardround_common.results import ALL, FEDERATED, Results, evaluate
 from wardround_common.study.file import Study
 from wardround_server.rounds import muster
+from wardround_server.rounds.checkpoint import read_checkpoint
 from wardround_server.rounds.limits import Limits
 from wards import NAMES, Wards, rostered
 
@@ -63,6 +65,21 @@ def test_f10_the_results_of_a_run_are_filled_with_what_the_test_patients_say(tmp
     page = (tmp_path / "runs/test/report.html").read_text()
     assert "On the hospitals’ test patients together, which it never saw, its AUROC is" in page
     assert "not judged on test patients" not in page
+
+
+def test_scores_that_are_counted_in_levels_leave_in_levels_and_are_judged_where_one_begins(tmp_path: Path) -> None:
+    exactly = rostered(secure=True)
+    runs = begin(tmp_path)
+    runs.begin(exactly.but({"evaluation.levels": True}))
+    runs.wait()
+    expected = directly(tmp_path, exactly)
+    validation, test = (expected[split].in_levels() for split in ("validation", "test"))
+    assert not np.array_equal(test.histograms, expected["test"].histograms)
+    kept = read_checkpoint(tmp_path / "runs/test/checkpoint", exactly.but({"evaluation.levels": True}))
+    assert kept.validation is not None
+    assert np.array_equal(kept.validation.to_vector(), validation.to_vector())
+    point = level_edge(validation.operating_threshold(0.9) or 0.0)
+    assert results(tmp_path).evaluation[FEDERATED][ALL] == evaluate(exactly.task, test, point)
 
 
 @pytest.mark.slow

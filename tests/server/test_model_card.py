@@ -27,6 +27,7 @@ from wardround_server.report.model_card import (
     alarms,
     by_group,
     by_hospital,
+    calibration,
     data,
     escaped,
     maps,
@@ -307,6 +308,22 @@ def test_few_of_a_class_in_one_part_of_the_test_patients_are_not_those_of_all_le
     assert [*possible.values()] == [[36], [30]]
     assert re.search(r"\| 0\.92 \| – \| 0\.93 \|$", sensitivities((33, 36), (5, 6), (28, 30)))
     assert "0.917 (0.83 to 0.96)" in sensitivities((66, 72), (38, 42), (28, 30))
+
+
+@pytest.mark.parametrize(("trained", "decimals"), [((5, 6), 2), ((38, 42), 3)])
+def test_a_figure_of_all_has_as_many_decimals_wherever_a_card_has_it(
+    results: Results, trained: tuple[int, int], decimals: int
+) -> None:
+    """Where the table leaves a decimal out, neither the words below it nor the card's numbers may have it."""
+    parts = zip((ALL, TRAINED, EXTERNAL), ((66, 72), trained, (28, 30)), strict=True)
+    sites = {name: with_test(results, name, *k_of_n).evaluation[FEDERATED][name] for name, k_of_n in parts}
+    brier = sites[ALL].metrics | {"brier": Estimate(0.123456)}
+    sites[ALL] = sites[ALL].model_copy(update={"metrics": brier})
+    found = results.model_copy(update={"evaluation": {FEDERATED: sites}})
+    card = make_card(found, None, {}, public=True).model_copy(update={"temperature": 1.5})
+    assert card.judgement is not None
+    assert card.judgement.metrics["brier"] == round(0.123456, decimals)
+    assert f"{0.123456:.{decimals}f}." in " ".join(calibration(found, card))
 
 
 def _written(found: int, of: int) -> str:

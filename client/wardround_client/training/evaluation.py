@@ -20,6 +20,7 @@ from wardround_client.training.devices import enough_memory
 from wardround_client.training.supply import supply_of
 from wardround_common.metrics import PatientSums
 from wardround_common.study.file import Study
+from wardround_common.study.sums import in_levels
 
 BATCH = 256
 MOST_NUMBERS = 2**25
@@ -50,7 +51,7 @@ def sums_of(network: nn.Module, study: Study, examples: Examples) -> Any:
     total = local.task.empty(study.task)
     for places, outputs, targets in _parts(network, study, examples):
         total = total + local.sums(study.task, outputs, targets, examples.patients[places], examples.lying(places))
-    return total
+    return in_levels(study, total)
 
 
 def patient_sums(network: nn.Module, study: Study, examples: Examples) -> PatientSums:
@@ -71,7 +72,7 @@ def patient_sums(network: nn.Module, study: Study, examples: Examples) -> Patien
                 section, _some(outputs, here), _some(targets, here), patients[here], examples.lying(theirs)
             )
             of[patient] = of[patient] + sums
-    return PatientSums.of((sums.to_vector() for sums in of.values()), task.length(section))
+    return PatientSums.of((in_levels(study, sums).to_vector() for sums in of.values()), task.length(section))
 
 
 def cells_of(study: Study, by_patient: PatientSums, codes: Sequence[NDArray[np.int64]]) -> list[list[PatientSums]]:

@@ -7,7 +7,7 @@ known, and is judged by the same functions as one finding of two classes.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from wardround_common.errors import MessageError, ModelError
 from wardround_common.metrics.defined import mean_over, of_one_row
 from wardround_common.metrics.ranking import Floats
-from wardround_common.metrics.score_bins import BINS, HALF, bins_of
+from wardround_common.metrics.score_bins import BINS, HALF, bins_of, in_levels
 from wardround_common.metrics.score_intervals import intervals_of
 from wardround_common.metrics.shapes import LEAST_RECORDS, Estimate, GroupFigures
 from wardround_common.metrics.sum_intervals import AT_MOST, limits_of, means_of
@@ -96,6 +96,10 @@ class FindingSums:
             self.loss + other.loss,
         )
 
+    def in_levels(self) -> FindingSums:
+        """Return them with scores counted in few levels (``score_bins.LEVEL_EDGES``); the rest stays exact."""
+        return replace(self, histograms=in_levels(self.histograms))
+
     def to_vector(self) -> Counts:
         """Return the sums as int64 (``findings_length``,): what travels in a message."""
         last = np.array([self.images, self.loss], np.int64)
@@ -168,6 +172,12 @@ class FindingSums:
         """Say which findings (findings,) have enough images on either side to count in a mean; if none has, all do."""
         enough: NDArray[np.bool_] = (self.histograms.sum(axis=2) >= LEAST_RECORDS).all(axis=1)
         return enough if enough.any() else ~enough
+
+    def auroc_margin(self) -> float | None:
+        """Return the most by which the mean AUROC can differ from the exact one."""
+        margins = [self.one(finding).auroc_margin() for finding in np.flatnonzero(self.counted()).tolist()]
+        defined = [margin for margin in margins if margin is not None]
+        return sum(defined) / len(defined) if defined else None
 
     def figures(self, points: Sequence[float | None] | None) -> dict[str, float | None]:
         """Return every metric at the findings' operating points; None where it is not defined."""

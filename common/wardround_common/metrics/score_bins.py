@@ -30,6 +30,16 @@ BINS = len(EDGES) - 1
 MIDDLES: Floats = (EDGES[:-1] + EDGES[1:]) / 2
 HALF = int(np.searchsorted(EDGES, 0.5))
 """The bin that begins at a half."""
+_NEARER = np.array([*range(4, 11), *range(12, 21, 2)])  # halvings from a sixteenth on at which a level begins
+LEVEL_EDGES: Floats = np.concatenate(
+    [[0.0], 2.0 ** -np.arange(40, 20, -4), 2.0 ** -_NEARER[::-1], np.arange(2, 15) / 16, 1 - 2.0**-_NEARER, [1.0]]
+)
+"""Where the levels begin, in which a study can have scores counted (``[evaluation] levels``), and 1: edges of bins, a
+sixteenth apart from 1/16 to 15/16, from there each half as far from 0 or 1 as the one before down to 1/1024, and then
+each a quarter, or less."""
+LEVELS = len(LEVEL_EDGES) - 1
+_STARTS = np.searchsorted(EDGES, LEVEL_EDGES[:-1])
+_WITHIN = np.searchsorted(EDGES, (LEVEL_EDGES[:-1] + LEVEL_EDGES[1:]) / 2, side="right") - 1
 
 
 def bins_of(scores: NDArray[np.floating]) -> NDArray[np.int64]:
@@ -48,3 +58,15 @@ def in_even_bins(counts: NDArray[np.number], count: int) -> NDArray[np.number]:
     starts = np.searchsorted(EDGES, np.arange(count) / count)
     added: NDArray[np.number] = np.add.reduceat(counts, starts, axis=-1)
     return added
+
+
+def in_levels(counts: NDArray[np.int64]) -> NDArray[np.int64]:
+    """Count what lies in a level in the bin in its middle: (..., bins) to (..., bins)."""
+    counted = np.zeros_like(counts)
+    counted[..., _WITHIN] = np.add.reduceat(counts, _STARTS, axis=-1)
+    return counted
+
+
+def level_edge(threshold: float) -> float:
+    """Return where the level of a threshold begins: what is counted in the level's bin is at it or above."""
+    return float(LEVEL_EDGES[min(int(np.searchsorted(LEVEL_EDGES, threshold, side="right")) - 1, LEVELS)])

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -13,7 +13,7 @@ from wardround_common.metrics.calibration import calibration_error, squared_erro
 from wardround_common.metrics.decisions import DECISION_METRICS, decisions_of, figures_by_class
 from wardround_common.metrics.defined import mean_over, number_or_none, of_one_row
 from wardround_common.metrics.ranking import Floats, average_precision, divide, mean_defined, roc_area
-from wardround_common.metrics.score_bins import BINS, EDGES, bins_of, edge_of
+from wardround_common.metrics.score_bins import BINS, EDGES, bins_of, edge_of, in_levels
 from wardround_common.metrics.scores import check_scores, findings
 from wardround_common.metrics.shapes import LEAST_RECORDS, GroupFigures
 
@@ -95,6 +95,10 @@ class ScoreSums:
             loss=self.loss + other.loss,
             squared_error=self.squared_error + other.squared_error,
         )
+
+    def in_levels(self) -> ScoreSums:
+        """Return them with scores counted in few levels (``score_bins.LEVEL_EDGES``); the rest stays exact."""
+        return replace(self, histograms=in_levels(self.histograms))
 
     def to_vector(self) -> NDArray[np.int64]:
         """Return the sums as int64 (vector_length(classes),): what travels in a message."""

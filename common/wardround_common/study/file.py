@@ -257,8 +257,9 @@ class Study(Section):
             )
         section, data = info.data.get("task"), info.data.get("data")
         unused = unused_keys(section) if isinstance(section, TaskSection) else {}
-        if evaluation.recalibrated and (why := unused.get(("evaluation", "recalibrated"))):
-            raise ValueError(f"[evaluation] recalibrated: {why}; remove the key")
+        for key in ("recalibrated", "levels"):
+            if getattr(evaluation, key) and (why := unused.get(("evaluation", key))):
+                raise ValueError(f"[evaluation] {key}: {why}; remove the key")
         if evaluation.withheld and isinstance(data, Data) and not data.told:
             raise ValueError(
                 "[evaluation] withheld: the study has no input that could be withheld ([data] variables, or several "

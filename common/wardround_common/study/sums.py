@@ -2,11 +2,17 @@
 
 from __future__ import annotations
 
+from typing import Any
+
+from wardround_common.metrics.score_bins import level_edge
+from wardround_common.metrics.shapes import Point
 from wardround_common.secagg.encoding import Encoding
 from wardround_common.secagg.thresholds import threshold_of
 from wardround_common.study.aggregation import Aggregation
 from wardround_common.study.file import Study
 from wardround_common.study.privacy import DistributedDpSgd
+from wardround_common.tasks.contract import Sums
+from wardround_common.tasks.registry import task_of
 
 
 def threshold_for(study: Study, hospitals: int) -> int:
@@ -33,6 +39,25 @@ def encoding_for(aggregation: Aggregation, hospitals: int) -> Encoding:
         RoundError: the ring that the study names cannot hold such a sum.
     """
     return Encoding(hospitals, aggregation.bits, aggregation.clip, aggregation.heaviest)
+
+
+def in_levels(study: Study, sums: Any) -> Any:
+    """Return a task's sums as a hospital tells them: with scores counted in few levels, if the study asks for it."""
+    coarser = task_of(study.task).in_levels
+    return coarser(sums) if study.evaluation.levels and coarser else sums
+
+
+def point_of(study: Study, validation: Sums) -> Point | None:
+    """Return the operating point that sums over validation patients give; None where they or the task give none.
+
+    Of scores in levels it is where a level begins, so that images are decided as they were counted.
+    """
+    point = task_of(study.task).point(validation, study.evaluation.sensitivity)
+    if not study.evaluation.levels or point is None:
+        return point
+    if isinstance(point, float):
+        return level_edge(point)
+    return tuple(None if one is None else level_edge(one) for one in point)
 
 
 def clip_claim(study: Study) -> bytes:

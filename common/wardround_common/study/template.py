@@ -164,6 +164,7 @@ OPTIONAL: Mapping[str, Mapping[str, object]] = {
             {"by": "manufacturer", "values": ["GE", "Siemens"]},
         ],
         "smallest_subgroup": 10,
+        "levels": True,
         "recalibrated": True,
         "withheld": True,
         "maps": {"method": "integrated-gradients", "lesions": ["tumour*"]},
@@ -347,6 +348,9 @@ REASONS: Mapping[tuple[str, str], str] = {
     ),
     ("evaluation", "smallest_subgroup"): (
         "Subgroups of fewer patients are merged before their sums leave a hospital, 5 or more; left out: 10."
+    ),
+    ("evaluation", "levels"): (
+        "Scores are counted in 43 levels, not 1,378 bins: these sums tell less of a patient; left out: false."
     ),
     ("evaluation", "recalibrated"): (
         "Hospitals also add up how the model does if each recalibrates it on its validation patients; left out: false."

@@ -272,25 +272,37 @@ def overall(results: Results) -> Raw | None:
     Where one of the two parts is small neither is shown: taken from all, the other would tell it. Where one has few of
     a class, no column has an interval or a third decimal, from which it would follow of how many the others are.
     """
+    shown = _together(results)
+    if not shown:
+        return None
+    digits, task = digits_of(results), task_of(results.study.task)
+    rows = [
+        [
+            f"{metric.label}{f' [{unit}]' if (unit := task.unit_of(metric, results.study.task)) else ''}",
+            *(_cell(site, metric, digits, interval_too=digits > DIGITS) for _, site in shown),
+        ]
+        for metric in task.metrics
+    ]
+    return table(["Metric (95 % interval)", *(site_title(name) for name, _ in shown)], rows)
+
+
+def _together(results: Results) -> list[tuple[str, SiteMetrics]]:
+    """Name what is shown of all hospitals together, and apart by whether they trained."""
     sites = results.evaluation.get(FEDERATED, {})
     found = [(name, sites[name]) for name in (ALL, TRAINED, EXTERNAL) if name in sites]
     if not found and len(sites) == 1:
         found = list(sites.items())
     if any(_few(site) for _, site in found):
         found = found[:1]
-    shown = [(name, site) for name, site in found if not _few(site)]
-    if not shown:
-        return None
-    few = any(few_of_a_class(site) for _, site in shown)
-    digits, task = DIGITS if few else DIGITS_OF_ALL, task_of(results.study.task)
-    rows = [
-        [
-            f"{metric.label}{f' [{unit}]' if (unit := task.unit_of(metric, results.study.task)) else ''}",
-            *(_cell(site, metric, digits, interval_too=not few) for _, site in shown),
-        ]
-        for metric in task.metrics
-    ]
-    return table(["Metric (95 % interval)", *(site_title(name) for name, _ in shown)], rows)
+    return [(name, site) for name, site in found if not _few(site)]
+
+
+def digits_of(results: Results) -> int:
+    """Return how many decimals figures of all hospitals have, wherever they stand: two where a part has few of a class.
+
+    With a third one of all, and two of a part, it would follow of how many the others are.
+    """
+    return DIGITS if any(few_of_a_class(site) for _, site in _together(results)) else DIGITS_OF_ALL
 
 
 def _few(site: SiteMetrics) -> bool:
@@ -318,12 +330,8 @@ def _is_small(group: GroupFigures) -> bool:
     return group.records < SMALLEST or 0 < (group.rest or 0) < SMALLEST
 
 
-def _digits(site: SiteMetrics) -> int:
-    return DIGITS if few_of_a_class(site) else DIGITS_OF_ALL
-
-
-def published(site: SiteMetrics, task: Task[Any, Any]) -> Judgement | None:
-    """Return of a site what may be published of it in numbers; None where it has few patients."""
+def published(site: SiteMetrics, task: Task[Any, Any], digits: int) -> Judgement | None:
+    """Return what may be published of a site, with so many decimals; None where it has few patients."""
     if _few(site) or site.images < SMALLEST:
         return None
     few = few_of_a_class(site)
@@ -332,7 +340,7 @@ def published(site: SiteMetrics, task: Task[Any, Any]) -> Judgement | None:
     return Judgement(
         patients=site.patients,
         images=site.images,
-        metrics={name: None if value is None else round(value, _digits(site)) for name, value in values.items()},
+        metrics={name: None if value is None else round(value, digits) for name, value in values.items()},
     )
 
 
@@ -445,7 +453,9 @@ def calibration(results: Results, card: Card) -> list[str]:
     ]
     found = [] if whole is None or _few(whole) else [name for name in UNMOVED if name in whole.metrics]
     if whole is not None:
-        said += [f"{labels[name]} on all test patients: {number(whole.value(name), _digits(whole))}." for name in found]
+        said += [
+            f"{labels[name]} on all test patients: {number(whole.value(name), digits_of(results))}." for name in found
+        ]
     return said if found else [said[0].partition(";")[0] + "."]
 
 

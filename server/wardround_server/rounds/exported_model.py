@@ -36,6 +36,7 @@ from wardround_common.storage import half_written, no_room_is_said, read_whole, 
 from wardround_common.study.file import Study
 from wardround_common.study.privacy import DpSgd
 from wardround_common.study.start import Start
+from wardround_common.study.sums import point_of
 from wardround_common.tasks.contract import Sums
 from wardround_common.tasks.registry import task_of
 from wardround_server.report import model_card
@@ -212,7 +213,7 @@ def make_card(results: Results, state: State | None, files: dict[str, str], *, p
     validation: Sums | None = state.chosen.validation if state else None
     validated = validation.records if validation else 0
     exact = None if site is None else _judgement(site)
-    point = site.threshold if site else task.point(validation, study.evaluation.sensitivity) if validation else None
+    point = site.threshold if site else point_of(study, validation) if validation else None
     return Card(
         name=results.run,
         wardround=importlib.metadata.version("wardround"),
@@ -227,7 +228,7 @@ def make_card(results: Results, state: State | None, files: dict[str, str], *, p
         temperature=task.temperature(validation) if validation else None,
         validation_images=None if public and 0 < validated < model_card.SMALLEST else validated,
         privacy=_privacy(results),
-        judgement=model_card.published(site, task) if site and public else exact,
+        judgement=model_card.published(site, task, model_card.digits_of(results)) if site and public else exact,
         files=files,
     )
 

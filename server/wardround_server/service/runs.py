@@ -42,6 +42,7 @@ from wardround_common.study.file import Study, parse_canonical
 from wardround_common.study.plugins import admit
 from wardround_common.study.roster import Listed, keys_of
 from wardround_common.study.start import Start
+from wardround_common.study.sums import point_of
 from wardround_common.study.words.work import said_of_classes, said_of_intensities, said_of_own_parts
 from wardround_common.tasks.registry import task_of
 from wardround_server.report import write_report
@@ -533,8 +534,8 @@ def _results(run: Run, final: State, judged: Judged, names: frozenset[str], said
     own: dict[str, Recalibrated] = {}
     withheld: dict[str, tuple[Withheld, ...]] = {}
     if judged.test.records:
-        sensitivity, validation = study.evaluation.sensitivity, final.chosen.validation
-        threshold = task_of(study.task).point(validation, sensitivity) if validation else None
+        validation = final.chosen.validation
+        threshold = point_of(study, validation) if validation else None
         of = {ALL: judged.test, TRAINED: judged.trained, EXTERNAL: judged.external}
         there = {site: sums for site, sums in of.items() if sums is not None and sums.records}
         evaluation = {FEDERATED: {site: evaluate(study.task, sums, threshold) for site, sums in there.items()}}

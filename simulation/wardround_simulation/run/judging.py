@@ -32,6 +32,7 @@ from wardround_common.results.map_sums import MapCell, figures_of_maps
 from wardround_common.results.subgroup_sums import judge as judge_by_subgroup
 from wardround_common.results.withheld import figures_of_withheld
 from wardround_common.study.file import Study
+from wardround_common.study.sums import point_of
 from wardround_common.tasks.registry import task_of
 from wardround_simulation import jobs
 from wardround_simulation.federation import Federation
@@ -60,7 +61,7 @@ def judge(
             groups |= {TRAINED: trained, EXTERNAL: [name for name in names if name not in trained]}
         if len(names) > 1 and len(asked) == len(trained):
             tests |= {group: functools.reduce(operator.add, (tests[n] for n in of)) for group, of in groups.items()}
-        point = task.point(task.read(validation, section), study.evaluation.sensitivity)
+        point = point_of(study, task.read(validation, section))
         detail = model in (FEDERATED, POOLED, SHARED) or len(names) <= MATRIX_HOSPITALS
         resamples = BOOTSTRAP if detail else 0
         rng = np.random.default_rng(study.model.seed)

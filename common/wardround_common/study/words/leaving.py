@@ -4,16 +4,22 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from wardround_common.metrics.recalibration import LEVELS
+from wardround_common.metrics import recalibration
+from wardround_common.metrics.score_bins import LEVELS
 from wardround_common.study.before import asks_intensities
 from wardround_common.study.file import Study
 from wardround_common.study.privacy import DistributedDpSgd, DpSgd, NoPrivacy
 from wardround_common.study.words.phrases import listed, only, task_in
 
 TOLD_BY_SUMS = (
-    "These sums are exact. Whoever reads those of several evaluations with their models, and has an image of a "
-    "patient, can find out whether the patient is among the validation patients and with which label, masked or not: "
-    "the fewer patients and the more evaluations, the surer ([evaluation] every)."
+    "These sums are exact. Whoever reads them with their models, and has an image of a patient, can find out whether "
+    "the patient is among those who are summed and with which label, masked or not: the fewer patients and the more "
+    "evaluations, the surer; of 80 patients mostly by one, of 1,000 by ten"
+)
+TOLD_BY_LEVELS = (
+    f"Scores are counted in {LEVELS} levels. The sums are exact all the same: whoever reads them with their models, "
+    "and has an image of a patient, can guess better than by chance whether the patient is among those who are summed "
+    "and with which label, masked or not: the fewer patients and the more evaluations, the better ([evaluation] every)."
 )
 
 
@@ -52,8 +58,10 @@ def leaves(study: Study) -> Iterator[str]:
 
 def _told_by_sums(study: Study) -> Iterator[str]:
     """Say what exact sums tell of one patient; nothing of images that have no label."""
-    if not task_in(study).generates:
-        yield TOLD_BY_SUMS
+    if study.evaluation.levels:
+        yield TOLD_BY_LEVELS
+    elif not task_in(study).generates:
+        yield f"{TOLD_BY_SUMS} ([evaluation] every{', levels' if task_in(study).in_levels else ''})."
 
 
 def _counted(study: Study) -> Iterator[str]:
@@ -152,8 +160,8 @@ def _recalibrated(study: Study) -> Iterator[str]:
     yield (
         "With the sums over test patients, in one message: the same sums by the hospital's own recalibration of the "
         "finished model, a slope and a bias for each class that it fits to its validation patients and keeps; without "
-        f"enough of them, the model's own once more. There probabilities are counted in {LEVELS} levels: finer ones "
-        "would tell slope and bias. Where one hospital alone can fit, the difference of the two sums is its own."
+        f"enough of them, the model's own once more. There probabilities are in {recalibration.LEVELS} levels: finer "
+        "ones would tell slope and bias. Where one hospital alone can fit, the difference of the two sums is its own."
         f"{clear}{free}"
     )
 

@@ -25,7 +25,7 @@ from ledgers import DRAW, EVENT, IDENTITY, a_study, approve, charge, opened, row
 from wardround_client.spending.ledger import store
 from wardround_client.spending.ledger.books import Spent
 from wardround_client.spending.ledger.chain import Head
-from wardround_client.spending.ledger.entries import Event
+from wardround_client.spending.ledger.entries import Carried, Event, write_entry
 from wardround_client.spending.ledger.patients import KEY_NAME
 from wardround_client.spending.ledger.spending import cost, histories_of
 from wardround_client.spending.ledger.store import HEAD_NAME, LEDGER_NAME, Ledger, existing_ledger
@@ -269,6 +269,50 @@ def test_a_change_that_fails_midway_leaves_what_is_in_memory_as_on_the_disk(
     charge(ledger, "a", len(charged) + 1, cohort)
     assert ledger.books.rounds_of(a_study("a")) == [*charged, len(charged) + 1]
     assert verified(tmp_path).faults == ()
+
+
+@pytest.mark.parametrize("rounds", [(), (2,)])
+def test_a_ledger_that_is_exchanged_under_a_service_is_found_before_anything_is_charged(
+    tmp_path: Path, rounds: tuple[int, ...]
+) -> None:
+    """As by a copy that is put back while the service runs: an older one, or one that went on in another way."""
+    first, second = tmp_path / "first", tmp_path / "second"
+    ledger = opened(first)
+    cohort = approve(ledger, "a")
+    shutil.copytree(first, second)
+    charge(ledger, "a", 1, cohort)
+    for number in rounds:
+        charge(opened(second), "a", number, cohort)
+    for path in first.iterdir():
+        path.unlink()
+    for path in second.iterdir():
+        shutil.copy(path, first)
+    before = rows(first)
+    for _ in range(2):  # when it is read anew, too: a service is asked again
+        with pytest.raises(StorageError, match="was changed or removed while this ledger was in use"):
+            charge(ledger, "a", 3, cohort)
+    assert rows(first) == before
+    (first / LEDGER_NAME).unlink()
+    (first / HEAD_NAME).unlink()
+    for _ in range(2):
+        with pytest.raises(StorageError, match="it or its head was removed"):
+            charge(ledger, "a", 3, cohort)
+
+
+@pytest.mark.parametrize("in_use", [False, True])
+def test_an_entry_that_nobody_signed_is_found_when_a_ledger_is_opened_and_while_it_is_in_use(
+    tmp_path: Path, in_use: bool
+) -> None:
+    """It follows the last one and its head, so that only its signature tells: it would take back what was spent."""
+    ledger = opened(tmp_path)
+    charge(ledger, "a", 1, approve(ledger, "a"))
+    body = write_entry(Carried(epsilon=0.0, delta=0.0, studies=(), logs=(), at="2026-11-30T12:00:00Z"))
+    number, _, previous, _ = rows(tmp_path)[0][-1]
+    link = ledger.head.link if ledger.head else b""
+    assert link != previous
+    tamper(tmp_path, ("INSERT INTO entries VALUES (?, ?, ?, ?)", (number + 1, body, link, bytes(64))))
+    with pytest.raises(StorageError, match="is not signed by this hospital"):
+        ledger.refresh() if in_use else opened(tmp_path)
 
 
 def test_a_head_that_is_given_out_after_a_crash_is_of_the_last_entry(tmp_path: Path) -> None:

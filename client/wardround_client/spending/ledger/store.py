@@ -51,6 +51,7 @@ LEDGER_NAME = "ledger.sqlite"
 HEAD_NAME = "ledger.head"
 WAIT_S = 30.0
 """How long to wait for another process that is writing."""
+IN_USE = "was changed or removed while this ledger was in use"
 HELD_BYTES = 128 * 1024
 """More than one entry takes: a few pages in the write-ahead log, its index, and the head."""
 
@@ -88,6 +89,8 @@ class Ledger:
     _number: int = 0
     """0: the disk is to be read before anything is said."""
     _link: bytes = FIRST_LINK
+    _sure: tuple[int, bytes] = 0, FIRST_LINK
+    """Number and link of the last entry that was seen on the disk; also when it is read anew, it must be there."""
 
     @property
     def books(self) -> Books:
@@ -271,6 +274,7 @@ class Ledger:
                 self._catch_up(database)
                 yield database
                 database.execute("COMMIT")
+                self._sure = self._number, self._link
         except BaseException:
             self._forget()  # what is in memory may be ahead of the disk: the next call reads it again
             raise
@@ -282,21 +286,25 @@ class Ledger:
             self._read_all(database)
         else:
             self._read_on(database)
+        self._sure = self._number, self._link
 
     def _read_all(self, database: sqlite3.Connection) -> None:
         """Follow the whole chain, and check that it goes through the head that is kept next to it."""
         self.head = read_head(self.folder)
+        number, link = self._sure
         if not database.execute("SELECT 1 FROM sqlite_master WHERE name = 'entries'").fetchone():
             if self.reads_only and self.head is None:
                 check_no_past(self.folder)
                 raise _no_ledger(self.folder)
-            if self.reads_only:
+            if self.reads_only or number:
                 raise self._cut_short()
             self._begin(database)
             return
         rows = [_row(each) for each in database.execute("SELECT * FROM entries ORDER BY number")]
         if self.head is None or not rows:
             raise self._cut_short()
+        if number and all(row.link != link for row in rows[number - 1 : number]):
+            raise broken(number, IN_USE)
         self._take_in(rows)
         check_head(self.head, self.identity.public, {row.number: row.link for row in rows})
         if self._books.opened is None or self._books.opened.patients != self.key.mark:
@@ -321,7 +329,7 @@ class Ledger:
         number = self._number
         last = database.execute("SELECT * FROM entries WHERE number = ?", (number,)).fetchone()
         if last is None or _row(last).link != self._link:
-            raise broken(number, "was changed or removed while this ledger was in use")
+            raise broken(number, IN_USE)
         if found := database.execute("SELECT * FROM entries WHERE number > ? ORDER BY number", (number,)).fetchall():
             self._take_in([_row(each) for each in found])
 

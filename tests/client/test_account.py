@@ -548,11 +548,19 @@ def test_what_a_rebuilt_ledger_carries_over_counts_for_the_cap_over_all_and_not_
     with pytest.raises(PolicyError, match=r"cap over all studies is 12\.9") as refusal:
         approve(asked, ledger, policy(delta=1e-3, patient_epsilon=12.9))
     assert f"to epsilon {needed:.2f}, 5.00 of it carried over" in refusal.value.what
+    assert "(at delta 0.002), where" in refusal.value.what  # deltas are added, too
     (level,) = approve(asked, ledger, policy(delta=1e-3, patient_epsilon=13.0))
     assert (level.before, level.after) == (5.0, needed)
     told: list[Charge] = []  # for the audit log, on which the next ledger would be rebuilt
     Account(ledger, policy(delta=1e-3, patient_epsilon=13.0), asked, told.append).charge(1, "parameters", STREAM)
-    assert [(one.before, one.after) for one in told] == [(5.0, 5.0 + STUDY_PLAN.epsilon_after(1))]
+    assert [(one.before, one.after, one.delta) for one in told] == [(5.0, 5.0 + STUDY_PLAN.epsilon_after(1), 2e-3)]
+    with pytest.raises(PolicyError, match=r"cap over one study is 0\.5") as refusal:
+        approve(
+            ask(study(privacy=DP, study={"name": "second"}), dataset(), ledger),
+            ledger,
+            policy(delta=1e-3, study_epsilon=0.5),
+        )
+    assert "(at delta 0.001), where" in refusal.value.what
 
 
 def test_where_nothing_bounds_what_was_spent_before_a_rebuilt_ledger_nothing_is_approved(tmp_path: Path) -> None:

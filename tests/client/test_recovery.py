@@ -17,10 +17,10 @@ from wardround_client.hospital.hospital_audit import hospital_log
 from wardround_client.hospital.joining import begin, replace_keys
 from wardround_client.hospital.recovery import plan_rebuild
 from wardround_client.spending.ledger.entries import Event
-from wardround_client.spending.ledger.past import BEGINNING, BEHIND
+from wardround_client.spending.ledger.past import BEGINNING, BEHIND, note_behind
 from wardround_client.spending.ledger.patients import KEY_NAME
 from wardround_client.spending.ledger.store import HEAD_NAME, LEDGER_NAME, existing_ledger, open_ledger
-from wardround_client.spending.ledger.told import Note, Told, bound
+from wardround_client.spending.ledger.told import Bound, Note, Told, bound
 from wardround_client.spending.policy import DEFAULT_DELTA
 from wardround_client.state.hospital_folder import HospitalFolder
 from wardround_client.training.accounting import epsilon_of
@@ -193,6 +193,34 @@ def test_rebuilt_from_the_audit_log_nobody_has_spent_less_than_they_did(lived: L
     lived.train(named("second"), 1, patients=("somebody", "new"))
     assert lived.spent() > before
     assert isinstance(lived.run("ledger", "rebuild", "--yes").exception, StorageError)  # nothing is left to be done
+
+
+@pytest.mark.parametrize("loss", ["ledger and head", "older copy"])
+def test_each_time_that_a_ledger_is_rebuilt_deltas_add_up_as_epsilons_do(lived: Lived, loss: str) -> None:
+    remove(LEDGER_NAME, HEAD_NAME)(lived)
+    lived.well("ledger", "rebuild", "--yes")
+    assert lived.ledger().books.carried_delta == DEFAULT_DELTA
+    lived.approve(named("second"))
+    lived.train(named("second"), 1)
+    copy, spent = lived.copy("after"), lived.spent()
+    lived.train(named("second"), 2)
+    remove(LEDGER_NAME, HEAD_NAME)(lived)
+    if loss == "older copy":
+        lived.well("ledger", "restore", copy)
+    lived.well("ledger", "rebuild", "--yes")
+    carried = lived.ledger().books.carried
+    assert carried is not None
+    assert carried.epsilon is not None
+    assert (carried.epsilon > spent, carried.delta) == (True, pytest.approx(2 * DEFAULT_DELTA))
+
+
+def test_a_ledger_that_carries_something_and_was_rolled_back_then_carries_both_deltas(lived: Lived) -> None:
+    lived.ledger().carry(Bound(3.0, DEFAULT_DELTA), [], [])
+    note_behind(lived.state, "a later head")
+    lived.well("ledger", "rebuild", "--yes", "--at-least", "50")
+    carried = lived.ledger().books.carried
+    assert carried is not None
+    assert (carried.epsilon, carried.delta) == (50.0, pytest.approx(2 * DEFAULT_DELTA))
 
 
 def test_without_an_audit_log_the_hospital_must_say_what_nobody_has_exceeded(lived: Lived) -> None:

@@ -157,8 +157,9 @@ def plan_rebuild(folder: HospitalFolder, at_least: float = 0.0) -> Rebuilding:
     rules = folder.path / POLICY_NAME
     delta = read_policy(rules).budget.delta if rules.exists() else DEFAULT_DELTA
     proved = bound(told)
-    counted = max(proved.delta, delta)
-    recorded = max(proved.epsilon, 0.0 if here is None else _highest(here, counted))
+    carried = 0.0 if here is None else here.books.carried_delta
+    counted = max(proved.delta, delta + carried)
+    recorded = max(proved.epsilon, 0.0 if here is None else _highest(here, counted - carried))
     if rolled_back and at_least < recorded:
         raise StorageError(
             f"{at_least:g} is less than what is recorded here already, epsilon {recorded:.3f}; more was spent since",

@@ -51,7 +51,10 @@ class _Found(NamedTuple):
 
 @dataclass(eq=False)
 class Spending:
-    """Counts what the patients of one study have spent, at the policy's delta; what it found last, it remembers."""
+    """Counts what the patients of one study have spent; what it found last, it remembers.
+
+    At the policy's delta, and that of what a rebuilt ledger carries besides.
+    """
 
     ledger: Ledger
     cohort: Cohort
@@ -66,7 +69,7 @@ class Spending:
         before = self._last.epsilon if self._last and known else self._most(spent, delta)
         after = self._most(together(spent, {self.cohort.digest: Counter({event: 1})}), delta)
         self._last = _Found((study, number), count + 1, after)
-        return Charge(study, number, before, after, delta)
+        return Charge(study, number, before, after, delta + books.carried_delta)
 
     def _most(self, spent: Spent, delta: float) -> float | None:
         numbers = {digest: self.ledger.cohort(digest).numbers for digest in spent}

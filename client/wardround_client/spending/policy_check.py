@@ -170,11 +170,12 @@ class _Weigh:
         self._within: NDArray[np.bool_] = self._histories.within(cohort.digest)
         self._policy = policy
         self._carried = ledger.books.carried_epsilon
+        self._delta = policy.budget.delta + ledger.books.carried_delta
 
     def alone(self) -> _Weigh:
         """Weigh one study by itself: what was carried from before counts over all studies only."""
         one = copy.copy(self)
-        one._carried = 0.0
+        one._carried, one._delta = 0.0, self._policy.budget.delta
         return one
 
     def _cost(self, spent: Spent, enough: float | None = None) -> Cost:
@@ -232,7 +233,7 @@ class _Weigh:
         freeing = f"To free what is reserved: {', or '.join(free)}. Otherwise needed" if free else "Needed"
         asks = "the next round" if rounds == 1 else "this study"
         raise PolicyError(
-            f"{asks} would bring {who} to epsilon {worst:.2f}{bound} (at delta {self._policy.budget.delta:g}), "
+            f"{asks} would bring {who} to epsilon {worst:.2f}{bound} (at delta {self._delta:g}), "
             f"where the policy's cap over {what} is {cap:g}{held}",
             do=f"{freeing}: {', or '.join(needed)}.",
         )

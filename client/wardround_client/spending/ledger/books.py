@@ -75,6 +75,11 @@ class Books:
             return 0.0
         return math.inf if self.carried.epsilon is None else self.carried.epsilon
 
+    @property
+    def carried_delta(self) -> float:
+        """The delta of that epsilon: what it and the charges come to together has the sum of both deltas."""
+        return 0.0 if self.carried is None else self.carried.delta
+
     def rounds_of(self, study: str) -> list[int]:
         """Name the rounds of a study that were charged; what was added up before the first one is none of them."""
         return sorted(number for digest, number in self.charged if digest == study and number)

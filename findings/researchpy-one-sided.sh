@@ -28,7 +28,8 @@ after = before - 5 + random.normal(0, 3, 40)
 
 def one_sided(first, second):
     """Return the p-values of a difference below and above 0: of ttest, difference_test and scipy."""
-    pair = ttest(pd.Series(first), pd.Series(second), "first", "second", paired=True)[1].set_index("Paired samples t-test")
+    pair = ttest(pd.Series(first), pd.Series(second), "first", "second", paired=True)[1]
+    pair = pair.set_index("Paired samples t-test")
     rows = pd.DataFrame({"mmhg": np.r_[first, second], "reading": ["1st"] * 40 + ["2nd"] * 40})
     formula = difference_test("mmhg ~ C(reading)", rows, independent_samples=False).conduct()[1]
     formula = formula.set_index("Paired samples t-test")

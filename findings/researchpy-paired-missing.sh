@@ -31,7 +31,8 @@ def p_values():
     rows = pd.DataFrame({"mmhg": np.r_[before, after], "reading": ["1st"] * 40 + ["2nd"] * 40})
     paired = difference_test("mmhg ~ C(reading)", rows, independent_samples=False).conduct()[1]
     ranks = difference_test("mmhg ~ C(reading)", rows, equal_variances=False, independent_samples=False).conduct()[2]
-    return float(paired.set_index("Paired samples t-test").loc["Two sided test p-value =", "Results"]), float(ranks["pval"][0])
+    paired = paired.set_index("Paired samples t-test")
+    return float(paired.loc["Two sided test p-value =", "Results"]), float(ranks["pval"][0])
 
 
 complete, _ = p_values()

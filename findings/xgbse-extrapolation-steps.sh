@@ -3,7 +3,8 @@
 # 1.26.4.
 # Behaviour: extrapolate_constant_risk goes on with a constant risk for each of its steps, which is that of the last
 # interval of the curve, however long either is. In steps of half a year the risk of a year comes twice a year. And the
-# risks are put to the curves by the number of the row: in a table that was sorted each patient gets that of another one.
+# risks are put to the curves by the number of the row: in a table that was sorted each patient gets that of another
+# one.
 # Expected: the same survival at the same time, whatever the step and the order of the rows.
 # Seen: "survival of 0.9 a year for three years goes on to 0.53 in the sixth year in steps of a year, 0.39 of half a
 # year, 0.21 of a quarter; true 0.53. Patients who survive a year by 0.9 and 0.5: 0.66 and 0.06 in the fourth year, 0.36

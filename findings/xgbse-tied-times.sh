@@ -6,8 +6,8 @@
 # before one who dies at it is no longer at risk for him. In a study of five years, in whole years, fewer survive it
 # than do; how many, depends on the order of the rows.
 # Expected: a patient censored at a time is at risk at it (Kaplan and Meier, 1958), as in lifelines.
-# Seen: "survival of 300 patients after 3, 4, 5 years, over ten orders of their rows: 0.72 to 0.72, 0.62 to 0.62, 0.00 to
-# 0.47; by lifelines 0.73, 0.64, 0.56"
+# Seen: "survival of 300 patients after 3, 4, 5 years, over ten orders of their rows: 0.72 to 0.72, 0.62 to 0.62, 0.00
+# to 0.47; by lifelines 0.73, 0.64, 0.56"
 set -euo pipefail
 place="$(mktemp -d)"
 trap 'rm -rf "$place"' EXIT

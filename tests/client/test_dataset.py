@@ -333,3 +333,19 @@ def test_joined_patients_never_part_and_each_split_has_somebody(
         assert all(len({int(part) for part in part_of[joined == unit]}) == 1 for unit in set(joined.tolist()))
     if largest == 1:
         assert part_of.tolist() == alone.tolist()
+
+
+def test_a_folder_of_files_of_several_images_each_says_which_they_are_and_what_to_do(tmp_path: Path) -> None:
+    stack = np.zeros((3, 8, 8), np.uint16)
+    for number in range(2):
+        save(
+            tiny(stack, Modality="DX", PatientID=f"P{number}", PatientName=f"P{number}"),
+            tmp_path / "in" / f"{number}.dcm",
+        )
+    (tmp_path / "in" / "labels.csv").write_text("file,label\n0.dcm,none\n1.dcm,finding\n")
+    with pytest.raises(DataError, match="no image can be used for this study: 2 volume") as refused:
+        open_data(tmp_path / "in", study())
+    assert refused.value.do.startswith(
+        "The network of this study sees single images, and 2 enhanced or multi-frame DICOM files hold several: export "
+        "each frame or slice as a file of its own. The study takes DX"
+    )

@@ -17,6 +17,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from monai.data.meta_tensor import MetaTensor
 from monai.transforms import LoadImage
+from PIL import Image as Pillow
 from pydicom import dcmread
 
 from examples import study
@@ -506,3 +507,60 @@ def test_maps_are_measured_in_lesions_alike_whichever_way_round_images_are_store
     row, column = other["peak"]["row"], other["peak"]["column"]
     at = turn.inverse.box((row, column, row + 1, column + 1), *hung(patient()[0], "coronal").shape[1:])
     assert (mine["peak"]["row"], mine["peak"]["column"]) == pytest.approx(at[:2], abs=1)  # a middle is rounded
+
+
+@pytest.mark.filterwarnings("ignore::UserWarning", "ignore::FutureWarning")  # of MONAI's readers
+@pytest.mark.parametrize(
+    ("stated", "as_if"),
+    [
+        ({"PixelAspectRatio": ["2", "1"]}, (2.0, 1.0)),
+        ({"PixelAspectRatio": ["3", "4"], "Modality": "DX", "PatientOrientation": ["F", "L"]}, (3.0, 4.0)),
+        ({"PixelAspectRatio": ["1", "1"]}, None),
+        ({"PixelAspectRatio": ["2", "1"], "PixelSpacing": [0.5, 0.5]}, (0.5, 0.5)),
+        ({"PixelAspectRatio": ["2", "1"], "PixelSpacing": [0.5, 0.25]}, (0.5, 0.25)),
+        ({"PixelAspectRatio": ["0", "1"]}, None),
+        ({"PixelAspectRatio": ["1", "0"]}, None),
+        ({"PixelAspectRatio": ["-2", "1"]}, None),
+        ({"PixelAspectRatio": ["1", "40"]}, None),
+        ({"PixelAspectRatio": "2"}, None),
+        ({"PixelSpacing": "2", "ImageOrientationPatient": "1", "PatientOrientation": "L"}, None),
+    ],
+    ids=str,
+)
+def test_pixels_are_as_high_for_their_width_as_an_image_without_distances_says(
+    stated: dict[str, Any], as_if: tuple[float, float] | None, tmp_path: Path
+) -> None:
+    of = study(data={"modalities": ["MR", "DX"], "image_size": 32, "intensity": "range"}).data
+    path = save(tiny(PIXELS, **stated), tmp_path / "in" / "0.dcm")
+    image = read_image(path)
+    apart = stated.get("PixelSpacing")
+    assert image.spacing_mm == (tuple(apart) if isinstance(apart, list) else None)  # a shape is no size
+    wanted = to_network_form(Image(image.pixels, as_if, turn=image.turn), of)
+    assert np.array_equal(to_network_form(image, of), wanted)
+    source = Source(tmp_path / "in", tmp_path / "state")
+    index = scan(source.folder, state=source.state)
+    assert index.accepted == scan(source.folder, state=source.state).accepted
+    assert np.array_equal(keep_images(source, of, index.accepted, index.kept).images[0], wanted)
+    median = of.model_copy(update={"steps": study(data={"steps": [{"step": "median", "size": 3}]}).data.steps})
+    long = keep_images(source, median, index.accepted, index.kept).images[0]
+    assert np.array_equal(long, to_network_form(image, median))
+    monais = LoadImage(image_only=True, ensure_channel_first=True)(path)
+    theirs = around_network.PrepareImage(32, 1, "range")({"image": monais, "path": str(path)})
+    np.testing.assert_allclose(theirs["image"][0].numpy(), wanted, atol=1e-6)
+
+
+def test_pictures_have_the_shape_of_an_image_that_states_no_distances(tmp_path: Path) -> None:
+    (tmp_path / "model").mkdir()
+    model = model_folder(tmp_path / "model", study(data={"modalities": ["MR"]}), point=0.5)
+    pixels = np.random.default_rng(2).integers(0, 900, (64, 64)).astype(np.uint16)
+    found = []
+    for stated in ({"PixelAspectRatio": ["2", "1"]}, {"PixelSpacing": [2.0, 1.0]}, {}):
+        place = tmp_path / str(len(found))
+        save(tiny(pixels, ImageType=["ORIGINAL", "PRIMARY"], **stated), place / "in" / "0.dcm")
+        run("predict", model, place / "in" / "0.dcm", "-o", place / "out", "--preview")
+        run("explain", model, place / "in" / "0.dcm", "-o", place / "why", "--method", "hires-cam")
+        pictures = [*(place / "out").glob("*.png"), *(place / "why").glob("*.png")]
+        found.append([np.asarray(Pillow.open(path)).tobytes() for path in pictures])
+    assert len(found[0]) == 2
+    assert found[0] == found[1]
+    assert all(one != other for one, other in zip(found[0], found[2], strict=True))

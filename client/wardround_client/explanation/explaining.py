@@ -122,7 +122,7 @@ def explain(model: Model, asked: Asked, case: Case | Refused) -> Explained | Not
 
 def _image(model: Model, asked: Asked, done: Done) -> Explained:
     shown = displayed(done.case.files[0])
-    image, apart = shown.pixels, shown.spacing_mm or (1.0, 1.0)
+    image = shown.pixels
     height, width = image.shape[-2:]
     of = asked.of
     if of is None:
@@ -150,7 +150,7 @@ def _image(model: Model, asked: Asked, done: Done) -> Explained:
             "untrained": round(found.untrained, DIGITS),
         }
     return Explained(
-        done, facts, drawn(image, heat, lesion, (apart[-2], apart[-1])), in_lesion=found, similarity=similarity
+        done, facts, drawn(image, heat, lesion, shown.hanging.sides), in_lesion=found, similarity=similarity
     )
 
 

@@ -16,6 +16,9 @@ _MEASURES, _PLANE, _POSITION = tag("PixelMeasuresSequence"), tag("PlanePositionS
 _SPACING, _DETECTOR, _SCANNED = tag("PixelSpacing"), tag("ImagerPixelSpacing"), tag("NominalScannedPixelSpacing")
 _MAGNIFICATION = tag("EstimatedRadiographicMagnificationFactor")
 _CALIBRATION = tag("PixelSpacingCalibrationType")
+_ASPECT = tag("PixelAspectRatio")
+_MOST_ASPECT = 10.0
+"""By how much a pixel is believed to be longer than it is wide, or wider than long."""
 _BETWEEN = (tag("SpacingBetweenSlices"), tag("SliceThickness"))
 
 
@@ -61,6 +64,15 @@ def spacing_of(dataset: Dataset, *, where: str) -> tuple[float, ...] | None:
         return None
     check_distances(between, where=where)
     return (*between, *plane)
+
+
+def aspect_of(dataset: Dataset) -> float:
+    """Return how high a pixel is for its width, by PixelAspectRatio; 1 where it states none that can be.
+
+    It is for images that state no distance (PS3.3 C.7.6.3.1.7).
+    """
+    high, wide = _numbers(dataset, _ASPECT, 2) or (1.0, 1.0)
+    return high / wide if 1 / _MOST_ASPECT <= high / wide <= _MOST_ASPECT else 1.0
 
 
 def _between_frames(dataset: Dataset) -> tuple[float, ...] | None:

@@ -73,20 +73,27 @@ class Hanging(NamedTuple):
     spacing_mm: tuple[float, float] | None = None
     """Between its rows and between its columns, as it is stored; None where that is not known."""
     turn: Turn = AS_STORED
+    aspect: float = 1.0
+    """How high a stored pixel is for its width, where distances are not known."""
 
     @property
-    def hung_mm(self) -> tuple[float, float] | None:
-        """Between rows and between columns as they hang."""
-        return None if self.spacing_mm is None else self.turn.shape(*self.spacing_mm)
+    def sides(self) -> tuple[float, float]:
+        """Height and width of a stored pixel: in mm, or in its widths where distances are not known."""
+        return self.spacing_mm or (self.aspect, 1.0)
+
+    @property
+    def hung_sides(self) -> tuple[float, float]:
+        """The same of a pixel as it hangs."""
+        return self.turn.shape(*self.sides)
 
 
 NOT_SAID = Hanging()
 """Of an image whose file says nothing of it."""
 
 
-def hanging_of(spacing_mm: Sequence[float] | None, turn: Turn = AS_STORED) -> Hanging:
+def hanging_of(spacing_mm: Sequence[float] | None, turn: Turn = AS_STORED, aspect: float = 1.0) -> Hanging:
     """Return how an image hangs, by its (..., row, column) distances as it is stored."""
-    return Hanging(None if spacing_mm is None else (spacing_mm[-2], spacing_mm[-1]), turn)
+    return Hanging(None if spacing_mm is None else (spacing_mm[-2], spacing_mm[-1]), turn, aspect)
 
 
 def turn_of(

@@ -24,8 +24,10 @@ class Image:
     """Of a file other than DICOM, whose image it says it is; empty where it does not."""
     turn: Turn = AS_STORED
     """What brings it to the way it hangs in a viewer."""
+    aspect: float = 1.0
+    """How high a pixel is for its width, where it states that and no distances."""
 
     @property
     def hanging(self) -> Hanging:
         """How it hangs."""
-        return hanging_of(self.spacing_mm, self.turn)
+        return hanging_of(self.spacing_mm, self.turn, self.aspect)

@@ -65,11 +65,13 @@ class Instance:
     """Each part of the body that the file says it is of; none where it says nothing."""
     turn: Turn = AS_STORED
     """What brings its image to the way it hangs in a viewer."""
+    aspect: float = 1.0
+    """How high a pixel is for its width, where it states that and no distances."""
 
     @property
     def hanging(self) -> Hanging:
         """How its image hangs."""
-        return hanging_of(self.spacing_mm, self.turn)
+        return hanging_of(self.spacing_mm, self.turn, self.aspect)
 
     @property
     def plain(self) -> bool:

@@ -50,8 +50,7 @@ def pictures_of_boxes(done: Done, card: Card) -> list[Picture]:
     if not done.case.series:
         image, _ = read_with_header(done.case.files[0])
         shown = np.moveaxis(image.pixels, 0, -1) if len(image.pixels) == 3 else image.pixels[0]
-        rows_mm, columns_mm = (image.spacing_mm or (1.0, 1.0))[-2:]
-        shades, lines, _ = _boxed(grey(shown), (rows_mm, columns_mm), boxes, words)
+        shades, lines, _ = _boxed(grey(shown), image.hanging.sides, boxes, words)
         return [Picture(with_lines(shades, [*lines, *cautions, (made_by(card.name), GREY)]))]
     series = done.case.series[0]
     _, rows_mm, columns_mm = series.geometry.spacing_mm

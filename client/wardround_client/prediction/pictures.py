@@ -123,8 +123,7 @@ def _size(lesion: Mapping[str, Any]) -> str:
 def _of_image(done: Done, card: Card) -> Picture:
     image, _ = read_with_header(done.case.files[0])
     shown = np.moveaxis(image.pixels, 0, -1) if len(image.pixels) == 3 else image.pixels[0]
-    rows_mm, columns_mm = image.spacing_mm or (1.0, 1.0)
-    shades, _ = square(grey(shown), (rows_mm, columns_mm))
+    shades, _ = square(grey(shown), image.hanging.sides)
     lines = [*lines_of(done.asked.about | done.answer.facts), *lines_of_cautions(done), (made_by(card.name), GREY)]
     return Picture(with_lines(shades, lines))
 

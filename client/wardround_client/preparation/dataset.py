@@ -33,6 +33,7 @@ from wardround_client.preparation.subgroups import subgroups_of
 from wardround_client.preparation.variables import Readings, there_of, told_of
 from wardround_client.tasks.contract import Found, LocalTask, Records
 from wardround_client.tasks.registry import local_task
+from wardround_common.counting import count as counted
 from wardround_common.errors import DataError
 from wardround_common.messages.rounds import Split
 from wardround_common.study.data import Data
@@ -194,7 +195,8 @@ def prepare(
         raise DataError(
             f"no image can be used for this study: {why}",
             where=str(source.folder),
-            do=f"The study takes {', '.join(study.data.modalities)}{labels}; "
+            do=_do_of_volumes([one for one in wanted if made.left_out.get(one.file) == "volume"])
+            + f"The study takes {', '.join(study.data.modalities)}{labels}; "
             "'wardround scan FOLDER' says what the folder holds. If that is right, tell the coordinator.",
         )
     by_basis = count_by_basis(used)
@@ -266,6 +268,18 @@ def prepare(
         accounts=tuple(accounts[name] for name in names),
         trains=trains,
         pictured=_pictured(source.folder, tested, made.areas) if is_file_each else None,
+    )
+
+
+def _do_of_volumes(volumes: Sequence[Instance]) -> str:
+    """Say what to do with files of several images each, which a study of single images leaves out."""
+    if not volumes:
+        return ""
+    kinds = Counter(one.transfer_syntax if one.plain else "enhanced or multi-frame DICOM" for one in volumes)
+    said = " and ".join(counted(number, f"{kind} file") for kind, number in kinds.most_common())
+    return (
+        f"The network of this study sees single images, and {said} hold{'s' * (len(volumes) == 1)} several: export "
+        "each frame or slice as a file of its own. "
     )
 
 

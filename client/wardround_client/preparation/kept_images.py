@@ -130,12 +130,12 @@ def _image(source: Source, data: Data, instance: Instance, kept: Kept | None, st
     if kept.meaning is None:
         return Image(plain_pixels(stored, colour=stored.ndim == 3, voi=voi, where=where), instance.spacing_mm)
     values = dicom_pixels(kept.meaning, stored, several=False, voi=voi, where=where)
-    return Image(values, instance.spacing_mm, turn=instance.turn)
+    return Image(values, instance.spacing_mm, turn=instance.turn, aspect=instance.aspect)
 
 
 def _hung(instance: Instance) -> tuple[str, ...]:
     """Name the form of an image's pixels where they are not square, and how it is turned where it is stored unlike."""
-    aspect, turn = preprocessing.aspect_of(instance.spacing_mm), instance.turn
+    aspect, turn = preprocessing.aspect_of(instance.hanging.sides), instance.turn
     turned = () if turn == AS_STORED else ("".join(str(int(one)) for one in turn),)
     return turned if aspect == 1 else (f"{aspect:.6g}", *turned)
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Hashable, Iterable, Sequence
+from collections.abc import Callable, Hashable, Iterable
 from dataclasses import dataclass
 from typing import Any, TypeVar
 
@@ -139,14 +139,12 @@ def match_channels(pixels: NDArray[np.float32], channels: int) -> NDArray[np.flo
     return np.tensordot(luma, pixels[:3], axes=1)[None]
 
 
-def aspect_of(spacing_mm: Sequence[float] | None) -> float:
-    """Return how high a pixel is for its width, by (..., row, column) distances in mm; 1 where it is square or unsaid.
+def aspect_of(sides: tuple[float, float]) -> float:
+    """Return how high a pixel is for its width, by both; 1 where it is a square.
 
     Sides that differ by less than a hundredth are one length, written twice.
     """
-    if spacing_mm is None:
-        return 1.0
-    high, wide = spacing_mm[-2:]
+    high, wide = sides
     return high / wide if max(high, wide) > ALMOST_SQUARE * min(high, wide) else 1.0
 
 
@@ -172,7 +170,7 @@ class Place:
             hanging: which way round the image hangs there; unknown distances are taken for equal.
         """
         hung = hanging.turn.shape(height, width)
-        high, wide = hung[0] * aspect_of(hanging.hung_mm), hung[1]  # in widths of a pixel
+        high, wide = hung[0] * aspect_of(hanging.hung_sides), hung[1]  # in widths of a pixel
         ratio = size / max(high, wide)
         rows, columns = max(1, round(high * ratio)), max(1, round(wide * ratio))
         return cls(rows, columns, (size - rows) // 2, (size - columns) // 2, hanging.turn)

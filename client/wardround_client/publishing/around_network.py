@@ -23,6 +23,7 @@ ALMOST_SQUARE = 1.01
 SPACINGS = ("PixelSpacing", "ImagerPixelSpacing", "NominalScannedPixelSpacing")
 WAYS = {"L": (1, 0, 0), "R": (-1, 0, 0), "P": (0, 1, 0), "A": (0, -1, 0), "H": (0, 0, 1), "F": (0, 0, -1)}
 RIGHT_ANGLE = 0.01
+MOST_ASPECT = 10.0
 HUNG = {2: "LP", 1: "LF", 0: "PF"}
 BACK_TO_BACK = {"R": {0: "PF", 2: "PL"}, "L": {0: "AF", 2: "AR"}}
 RADIOGRAPHS = ("CR", "DX", "RG", "PX")
@@ -106,12 +107,20 @@ def stated_sides(path: str) -> tuple[float, float]:
     """Return the distances between rows and columns that a DICOM file states; alike where it states none."""
     from pydicom import dcmread
 
-    header = dcmread(path, stop_before_pixels=True, specific_tags=list(SPACINGS))
+    header = dcmread(path, stop_before_pixels=True, specific_tags=[*SPACINGS, "PixelAspectRatio"])
     for keyword in SPACINGS:
-        stated: list[float] = [float(side) for side in header.get(keyword) or ()]
+        stated: list[float] = [float(side) for side in values_of(header, keyword)]
         if len(stated) == 2 and min(stated) > 0:
             return stated[0], stated[1]
-    return 1.0, 1.0
+    ratio = [float(side) for side in values_of(header, "PixelAspectRatio")]
+    is_one = len(ratio) == 2 and min(ratio) > 0 and 1 / MOST_ASPECT <= ratio[0] / ratio[1] <= MOST_ASPECT
+    return (ratio[0] / ratio[1], 1.0) if is_one else (1.0, 1.0)
+
+
+def values_of(header: Any, keyword: str) -> list[Any]:
+    """Return the values of an attribute, of which there may be one, several or none."""
+    value = header.get(keyword)
+    return [value] if isinstance(value, str | float | int) else [*(value or ())]
 
 
 def stated_hanging(path: str) -> tuple[bool, bool, bool]:
@@ -133,7 +142,7 @@ def stated_hanging(path: str) -> tuple[bool, bool, bool]:
 
 def of_a_slice(header: Any) -> tuple[Any, Any] | None:
     """Return towards left, back and head where columns and rows of a slice are counted; None where it is not said."""
-    cosines = np.array([float(each) for each in header.get("ImageOrientationPatient") or ()])
+    cosines = np.array([float(each) for each in values_of(header, "ImageOrientationPatient")])
     if len(cosines) != 6:
         return None
     across, down = cosines[:3], cosines[3:]
@@ -143,7 +152,7 @@ def of_a_slice(header: Any) -> tuple[Any, Any] | None:
 
 def of_a_projection(header: Any) -> tuple[Any, Any] | None:
     """Return the same of a radiograph, by the first letter of each; None where it is not said."""
-    letters = [str(each) for each in header.get("PatientOrientation") or ()]
+    letters = [str(each) for each in values_of(header, "PatientOrientation")]
     if header.get("AnatomicalOrientationType") == "QUADRUPED" or len(letters) != 2:
         return None
     if not all(1 <= len(each) <= 3 and set(each) <= set(WAYS) for each in letters):

@@ -63,9 +63,9 @@ def map_from_form(
 def spacing_in_form(height: int, width: int, hanging: Hanging, size: int) -> tuple[float, float]:
     """Return how far apart rows and columns lie in the network's form, by how far they lie in the image.
 
-    In mm; in sides of a stored pixel where its distances are not known.
+    In mm; in widths of a stored pixel where its distances are not known.
     """
     place = Place.of(height, width, size, hanging)
     high, wide = place.turn.shape(height, width)
-    rows_mm, columns_mm = hanging.hung_mm or (1.0, 1.0)
+    rows_mm, columns_mm = hanging.hung_sides
     return rows_mm * high / place.rows, columns_mm * wide / place.columns

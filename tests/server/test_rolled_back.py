@@ -98,6 +98,24 @@ def test_a_folder_that_was_rolled_back_as_a_whole_answers_no_question_of_a_study
         check_not_behind(lived.state)
 
 
+def test_a_folder_that_is_rolled_back_under_its_service_is_found_however_often_it_is(
+    lived: Lived, heads: LedgerHeads
+) -> None:
+    service = heart(lived)
+    beats(service, heads, 2)
+    assert LEDGER_HEADER in service.says()
+    roll_back(lived)
+    beats(service, heads)
+    with pytest.raises(StorageError, match="older than what was spent"):
+        check_not_behind(lived.state)
+    assert LEDGER_HEADER not in service.says()
+    shutil.rmtree(lived.state)
+    shutil.copytree(lived.place / "older", lived.state)  # once more, and what was noted is gone
+    beats(heart(lived), heads)  # the coordinator was not told of the older one meanwhile
+    with pytest.raises(StorageError, match="older than what was spent"):
+        check_not_behind(lived.state)
+
+
 def test_a_rolled_back_ledger_goes_on_when_every_patient_is_charged_and_no_study_of_before_does(
     lived: Lived, heads: LedgerHeads
 ) -> None:

@@ -38,10 +38,17 @@ class Elsewhere:
     _lock: threading.Lock = field(default_factory=threading.Lock)
 
     def says(self) -> dict[str, str]:
-        """Return the header with this ledger's head; none before it was asked what was told before, or while behind."""
+        """Return the header with this ledger's head; none before it was asked what was told before, or while behind.
+
+        One that was exchanged for an older copy meanwhile is noted here: told, its head would take the later one's
+        place at the coordinator, and another rolled back folder would be found by nobody.
+        """
         with self._lock, suppress(StorageError):
             check_not_behind(self.folder)
             if self._asked and (head := read_head(self.folder)):
+                if self._told and head.number < Head.parse(self._told).number:
+                    self._note(self._told)
+                    return {}
                 self._told = head.text()
                 return {LEDGER_HEADER: self._told}
         return {}
@@ -61,10 +68,14 @@ class Elsewhere:
             if kept is None or not lost:
                 self._asked = True
                 return
-            note_behind(self.folder, kept.head)
-            if not self._warned:
-                self._warned = True
-                log.error(ROLLED_BACK)
+            self._note(kept.head)
+
+    def _note(self, later: str) -> None:
+        """Note that the ledger is behind, and say it once; ``later`` is a head that it does not go through."""
+        note_behind(self.folder, later)
+        if not self._warned:
+            self._warned = True
+            log.error(ROLLED_BACK)
 
     def _is_lost(self, kept: Kept) -> bool:
         """Tell whether this hospital signed a head that its ledger does not go through."""

@@ -13,7 +13,6 @@ from wardround_common.study.roster import Listed
 from wardround_common.study.template import DEFAULTS, OPTIONAL, REASONS, SECTION_REASONS, study_text
 from wardround_common.study.words.describe import describe
 from wardround_common.study.words.work import NORMS
-from wardround_common.tasks.registry import TASKS
 
 
 def said(study: Study) -> str:
@@ -60,7 +59,8 @@ def test_reasons_defaults_and_lessons_name_the_keys_of_the_study_and_no_others()
     texts = (study_text("a"), study_text("a", dp=False), study_text("a", distributed=True))
     # Else they would not be in the dump.
     later = "every|external|mlflow|deadline_minutes|patience_minutes|threads|vote_margin|clip_statements|body_parts"
-    later += "|subgroups|own_loss|record|bag_size|variables|pooling|recalibrated|withheld|steps|wandb|micro_batch"
+    later += "|subgroups|own_loss|record|bag_size|variables|pooling|recalibrated|levels|withheld|steps|wandb"
+    later += "|micro_batch"
     uncommented = re.compile(f"^# (?=({later}) = )", re.MULTILINE)
     texts = tuple(
         uncommented.sub("", text).replace("# smallest_subgroup = 10", "smallest_subgroup = 20") for text in texts
@@ -111,9 +111,7 @@ def test_uncommenting_the_keys_of_a_strategy_gives_a_valid_study(strategy: str) 
 
 
 def test_the_written_file_says_the_defaults_and_nothing_else() -> None:
-    private = TASKS["classification"].usual_private
-    expected = {section: dict(keys) | private.get(section, {}) for section, keys in DEFAULTS.items()}
-    assert tomllib.loads(study_text("my-study")) == expected
+    assert tomllib.loads(study_text("my-study")) == {section: dict(keys) for section, keys in DEFAULTS.items()}
 
 
 def test_every_strategy_and_norm_has_words() -> None:
@@ -125,10 +123,10 @@ def test_show_says_what_exact_sums_tell_of_a_validation_patient() -> None:
     """Masked or not, since it is read off the sum: docs/privacy.md, section 3, has figures."""
     masked = parse_study(study_text("a"))
     for study in (masked, masked.but({"aggregation.secure": False}), parse_study(study_text("a", distributed=True))):
-        assert "Scores are counted in 43 levels. The sums are exact all the same" in said(study)
-        exactly = said(study.but({"evaluation.levels": False}))
-        assert "can find out whether the patient is among those who are summed and with which label" in exactly
-        assert "([evaluation] every, levels)" in exactly
+        assert "can find out whether the patient is among those who are summed and with which label" in said(study)
+        assert "([evaluation] every, levels)" in said(study)
+        levelled = said(study.but({"evaluation.levels": True}))
+        assert "Scores are counted in 43 levels. The sums are exact all the same" in levelled
     outlines = said(parse_study(study_text("a", task="segmentation")))
     assert "with which label" in outlines
     assert "levels)" not in outlines

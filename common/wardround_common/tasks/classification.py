@@ -139,7 +139,6 @@ TASK = Task[Classification, ScoreSums](
     detail=_detail,
     intervals=intervals_of,
     in_levels=lambda sums: sums.in_levels(),
-    usual_private={"evaluation": {"levels": True}},
     margin=lambda sums: sums.auroc_margin(),
     fractions=lambda section: ("accuracy", *(FRACTIONS if len(section.classes) == 2 else ())),
     terms=_terms,

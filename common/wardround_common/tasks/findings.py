@@ -113,7 +113,6 @@ TASK = Task[Findings, FindingSums](
     detail=_detail,
     intervals=lambda sums, points, metrics: sums.intervals(points, metrics),
     in_levels=lambda sums: sums.in_levels(),
-    usual_private={"evaluation": {"levels": True}},
     margin=lambda sums: sums.auroc_margin(),
     terms=lambda section: (*TERMS, SEVERAL),
     decisions=("sensitivity", "specificity"),

@@ -231,6 +231,15 @@ def test_without_an_audit_log_the_hospital_must_say_what_nobody_has_exceeded(liv
     assert lived.spent() == 8.0
 
 
+def test_what_a_hospital_once_stated_is_charged_again_when_the_rebuilt_ledger_is_lost_too(lived: Lived) -> None:
+    """Nobody was charged since, so that the entry of the first rebuilding alone tells of it."""
+    remove(LEDGER_NAME, HEAD_NAME, "audit")(lived)
+    lived.well("ledger", "rebuild", "--yes", "--at-least", "8")
+    remove(LEDGER_NAME, HEAD_NAME)(lived)
+    lived.well("ledger", "rebuild", "--yes")
+    assert lived.spent() == 8.0
+
+
 def test_that_the_service_runs_is_said_before_anybody_is_asked_to_rebuild(lived: Lived) -> None:
     remove(LEDGER_NAME, HEAD_NAME)(lived)
     with alone_in(lived.state):

@@ -34,7 +34,7 @@ from wardround_client.intake.boxes import Box
 from wardround_client.intake.index import scan
 from wardround_client.intake.scan_report import displayed
 from wardround_client.maps.in_lesions import sums_in_lesions
-from wardround_client.preparation.asking import image_cases, slice_by_slice
+from wardround_client.preparation.asking import cases_of, image_cases, slice_by_slice
 from wardround_client.preparation.box_page import of_table
 from wardround_client.preparation.dataset import prepare, take_in
 from wardround_client.preparation.kept_images import keep_images
@@ -564,3 +564,17 @@ def test_pictures_have_the_shape_of_an_image_that_states_no_distances(tmp_path: 
     assert len(found[0]) == 2
     assert found[0] == found[1]
     assert all(one != other for one, other in zip(found[0], found[2], strict=True))
+
+
+@pytest.mark.parametrize(("plane", "turn"), TURNED[1::3])
+def test_a_slice_has_the_same_neighbours_whichever_way_round_its_series_is_stored(
+    plane: str, turn: Turn, tmp_path: Path
+) -> None:
+    of = study(data={"modalities": ["MR"], "record": "slice", "image_size": 24})
+    found = []
+    for name, way in (("usual", AS_STORED), ("turned", turn)):
+        folder = write_series(tmp_path / name, plane, way, outlined=False)
+        cases = cases_of(sorted(folder.iterdir()), of, frozenset())
+        found.append({case.prepare().images.tobytes() for case in cases})
+    assert found[0] == found[1]
+    assert len(found[0]) == len(hung(patient()[0], plane))

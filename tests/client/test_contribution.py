@@ -152,6 +152,9 @@ def test_a_second_study_with_another_hospital_in_the_place_of_one_is_said_to_tel
     assert "It lists j, k, l, m and not h, i, whom 'fourth' lists" in said
     assert "are mostly those of h, i, alone" in said
     assert "less one another" not in among("sixth", "qr")
+    approvals = Approvals(folder.path / "studies")
+    approvals.decide(approvals.find("third").study, "refused")  # its sums have left all the same
+    assert "whom 'third' lists, which was approved here" in among("sixth-again", "bcu")
     assert "less one another" not in among("seventh", "st")  # more were exchanged than stayed
 
 

@@ -136,6 +136,15 @@ def test_a_ledger_without_the_charge_of_a_sum_that_was_answered_before_the_first
         lived.ledger()
 
 
+def test_an_audit_log_that_tells_of_an_approval_alone_keeps_another_ledger_from_beginning(tmp_path: Path) -> None:
+    """A round may have been charged and be at work: no answer went out yet."""
+    lived = Lived(tmp_path / "h")
+    lived.approve(named("first"))
+    remove(LEDGER_NAME, HEAD_NAME, KEY_NAME, "studies")(lived)
+    with pytest.raises(StorageError, match="the audit log records approved studies"):
+        lived.ledger()
+
+
 def test_a_sum_before_the_first_round_that_cost_nothing_is_not_missed(lived: Lived) -> None:
     study = named("first")
     sent = Passage("out", COORDINATOR, "evaluate", "f" * 64, 9, "f" * 64, study.digest(), 0)

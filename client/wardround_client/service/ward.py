@@ -331,7 +331,9 @@ def plan(folder: HospitalFolder, study: Study) -> Planned:
     dataset = read_data(folder, study)
     brings, earlier = contribution(dataset, study), earlier_contribution(folder.path, study)
     others = Approvals(folder.path / "studies").all()
-    near = tuple(said_of_near_rosters(study, [one.study for one in others if one.decision == "approved"]))
+    ever = ledger.books.approved.keys()  # of one that was withdrawn since, sums may have left
+    answered = [one.study for one in others if one.decision == "approved" or one.study.digest() in ever]
+    near = tuple(said_of_near_rosters(study, answered))
     if not dataset.trains:
         check_kind(policy, study, _asked_of(dataset), trains=False)
         settings, intake = folder.settings(), dataset.intake

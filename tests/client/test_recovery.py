@@ -145,6 +145,21 @@ def test_an_audit_log_that_tells_of_an_approval_alone_keeps_another_ledger_from_
         lived.ledger()
 
 
+def test_a_ledger_without_an_approval_that_the_audit_log_records_is_found(lived: Lived) -> None:
+    lived.copy("before")
+    lived.approve(named("second"))
+    put("before", LEDGER_NAME, HEAD_NAME)(lived)
+    with pytest.raises(StorageError, match=f"records the approval of study {named('second').digest()[:12]}"):
+        lived.ledger()
+
+
+def test_an_answer_that_a_round_failed_is_no_charge_that_a_ledger_must_know(lived: Lived) -> None:
+    digest = named("first").digest()
+    failed = Passage("out", COORDINATOR, "train", "a" * 64, 9, "a" * 64, digest, 4, "privacy")
+    Recorder(hospital_log(lived.folder))(failed)
+    assert lived.ledger().books.rounds_of(digest) == [1, 2, 3]
+
+
 def test_a_sum_before_the_first_round_that_cost_nothing_is_not_missed(lived: Lived) -> None:
     study = named("first")
     sent = Passage("out", COORDINATOR, "evaluate", "f" * 64, 9, "f" * 64, study.digest(), 0)

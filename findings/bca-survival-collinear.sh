@@ -51,7 +51,8 @@ asked = ["muscle", "muscle index", "age"]
 both, index = fitted(asked)
 one, right = fitted(["muscle", "age"])
 print(
-    f"asked for muscle, muscle index and age: the model has {', '.join(both)}, with a concordance index of {index:.2f}, "
+    f"asked for muscle, muscle index and age: the model "
+    f"has {', '.join(both)}, with a concordance index of {index:.2f}, "
     f"and the list is {asked}; asked for muscle and age: {', '.join(one)}, {right:.2f}"
 )
 sys.exit(not (both == asked == ["age"] and one == ["muscle", "age"] and right > index + 0.1))

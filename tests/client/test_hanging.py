@@ -54,6 +54,7 @@ from wardround_client.volumes import Series, series_in
 from wardround_common.shell.cli import wardround
 from wardround_common.study.file import Study
 from wardround_common.study.steps import Area
+from wardround_simulation.phantoms import make_hospitals
 
 
 def series_of(folder: Path) -> Series:
@@ -217,8 +218,11 @@ def test_what_does_not_say_which_way_round_it_is_hangs_as_it_is_stored(stated: d
         ("R", ("L", "F"), Turn()),
     ],
 )
-def test_mammograms_hang_back_to_back_with_the_outer_side_up(side: str, stated: tuple[str, str], turn: Turn) -> None:
-    made = tiny(Modality="MG", PatientOrientation=[*stated], ImageLaterality=side, BodyPartExamined="BREAST")
+@pytest.mark.parametrize("modality", ["MG", "CR"])
+def test_mammograms_hang_back_to_back_with_the_outer_side_up(
+    modality: str, side: str, stated: tuple[str, str], turn: Turn
+) -> None:
+    made = tiny(Modality=modality, PatientOrientation=[*stated], ImageLaterality=side, BodyPartExamined="BREAST")
     assert turn_in(made) == turn
 
 
@@ -301,6 +305,7 @@ def test_boxes_and_maps_of_a_single_image_lie_on_the_stored_pixels(turn: Turn, t
         *(_radiograph(turn) for turn in TURNS),
         *({"Modality": "DX", "PatientOrientation": [*letters]} for letters in WAYS),
         *({"Modality": "MG", "PatientOrientation": ["A", "F"], "ImageLaterality": side} for side in ("R", "L", "B")),
+        {"Modality": "CR", "PatientOrientation": ["A", "F"], "ImageLaterality": "L", "BodyPartExamined": "BREAST"},
         *(
             {"Modality": "DX", "PatientOrientation": ["R", "F"], "BodyPartExamined": word}
             for word in ("HAND", "CHEST", "Knee ")
@@ -578,3 +583,10 @@ def test_a_slice_has_the_same_neighbours_whichever_way_round_its_series_is_store
         found.append({case.prepare().images.tobytes() for case in cases})
     assert found[0] == found[1]
     assert len(found[0]) == len(hung(patient()[0], plane))
+
+
+def test_made_hospitals_of_any_scanner_are_stored_as_they_hang(tmp_path: Path) -> None:
+    make_hospitals(tmp_path, seed=0, patients=2)
+    turns = {dcmread(file).Modality: turn_in(dcmread(file)) for file in tmp_path.rglob("*.dcm")}
+    assert len(turns) > 1
+    assert set(turns.values()) == {Turn()}

@@ -1,9 +1,9 @@
 """Which way round a file says that its image is stored: by ImageOrientationPatient, or as a radiograph states it.
 
 A radiograph states PatientOrientation (PS3.3 C.7.6.1.1.1), and hangs as a slice of its plane. A limb's is that of a
-patient who stands with arms down and palms to the front, as nobody hangs a hand; it stays as it is stored. Mammograms
-hang back to back: the chest wall of a right breast to the right, of a left one to the left; the outer side, or the
-armpit, is up.
+patient who stands with arms down and palms to the front, as nobody hangs a hand; it stays as it is stored. Mammograms,
+of any modality of radiographs, hang back to back: the chest wall of a right breast to the right, of a left one to the
+left; the outer side, or the armpit, is up.
 """
 
 from __future__ import annotations
@@ -52,10 +52,11 @@ def turn_in(header: Dataset) -> Turn:
     found = slice_ or _of_a_projection(header)
     if found is None:
         return AS_STORED
-    if modality == "MG":
+    parts = body_parts_of(header)
+    if modality == "MG" or (modality in _RADIOGRAPHS and "BREAST" in parts):
         side = next((side for which in _SIDES if (side := code(header, which))), "")
         return turn_of(*found, _BACK_TO_BACK.get(side, {}))
-    if slice_ is not None or (modality in _RADIOGRAPHS and not _LIMBS.intersection(body_parts_of(header))):
+    if slice_ is not None or (modality in _RADIOGRAPHS and not _LIMBS.intersection(parts)):
         return turn_of(*found)
     return AS_STORED
 

@@ -55,7 +55,7 @@ from wardround_client.intake.kept_pixels import Keeper, Kept, keep_in_place
 from wardround_client.intake.patients import by_itself
 from wardround_common.errors import DataError, ImageRefused
 
-READER = f"18 pydicom {pydicom_version}"
+READER = f"19 pydicom {pydicom_version}"
 """The version of all that decides a record; an index made by another one is read again."""
 
 

@@ -134,7 +134,7 @@ def stated_hanging(path: str) -> tuple[bool, bool, bool]:
         return False, False, False
     regions = [str(item.get("CodeMeaning")) for item in header.get("AnatomicRegionSequence") or ()]
     words = {"".join(filter(str.isalnum, word.upper())) for word in (*regions, str(header.get("BodyPartExamined")))}
-    if modality == "MG":
+    if modality == "MG" or (modality in RADIOGRAPHS and "BREAST" in words):
         return turn_of(*found, BACK_TO_BACK.get(str(header.get("ImageLaterality") or header.get("Laterality")), {}))
     is_hung = slice_ is not None or (modality in RADIOGRAPHS and not words & LIMBS)
     return turn_of(*found, HUNG if is_hung else {})

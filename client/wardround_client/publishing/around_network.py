@@ -103,11 +103,15 @@ def sides_of(image: Any) -> tuple[float, float]:
     return high, wide
 
 
-def stated_sides(path: str) -> tuple[float, float]:
-    """Return the distances between rows and columns that a DICOM file states; alike where it states none."""
+def header_of(path: str) -> Any:
+    """Return what a DICOM file states of its pixels' sides, and of which way round it is stored."""
     from pydicom import dcmread
 
-    header = dcmread(path, stop_before_pixels=True, specific_tags=[*SPACINGS, "PixelAspectRatio"])
+    return dcmread(path, stop_before_pixels=True, specific_tags=[*SPACINGS, "PixelAspectRatio", *SAID_OF_HANGING])
+
+
+def stated_sides(header: Any) -> tuple[float, float]:
+    """Return the distances between rows and columns that a DICOM file states; alike where it states none."""
     for keyword in SPACINGS:
         stated: list[float] = [float(side) for side in values_of(header, keyword)]
         if len(stated) == 2 and min(stated) > 0:
@@ -123,11 +127,8 @@ def values_of(header: Any, keyword: str) -> list[Any]:
     return [value] if isinstance(value, str | float | int) else [*(value or ())]
 
 
-def stated_hanging(path: str) -> tuple[bool, bool, bool]:
+def stated_hanging(header: Any) -> tuple[bool, bool, bool]:
     """Return whether rows and columns of a DICOM image are exchanged, and then reversed, to hang as in a viewer."""
-    from pydicom import dcmread
-
-    header = dcmread(path, stop_before_pixels=True, specific_tags=list(SAID_OF_HANGING))
     modality, slice_ = header.get("Modality"), of_a_slice(header)
     found = slice_ or of_a_projection(header)
     if found is None:
@@ -279,7 +280,8 @@ class PrepareImage:
             values = np.repeat(values[:1], 3, axis=0) if self.channels == 3 else np.tensordot(luma, values[:3], 1)[None]
         hung = scaled(values, self.intensity).swapaxes(1, 2)
         if not nifti and not path.lower().endswith((".png", ".jpg", ".jpeg")):
-            (high, wide), (exchanged, rows_back, columns_back) = stated_sides(path), stated_hanging(path)
+            header = header_of(path)
+            (high, wide), (exchanged, rows_back, columns_back) = stated_sides(header), stated_hanging(header)
             hung, sides = (hung.swapaxes(1, 2), (wide, high)) if exchanged else (hung, (high, wide))
             hung = hung[:, :: -1 if rows_back else 1, :: -1 if columns_back else 1]
         return {**data, "image": fit(torch.from_numpy(hung.copy())[None], self.size, aspect_of(*sides))}

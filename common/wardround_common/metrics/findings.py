@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 
 from wardround_common.errors import MessageError, ModelError
 from wardround_common.metrics.defined import mean_over, of_one_row
-from wardround_common.metrics.ranking import Floats
+from wardround_common.metrics.ranking import Floats, mean_defined
 from wardround_common.metrics.score_bins import BINS, HALF, bins_of, in_levels
 from wardround_common.metrics.score_intervals import intervals_of
 from wardround_common.metrics.shapes import LEAST_RECORDS, Estimate, GroupFigures
@@ -175,9 +175,8 @@ class FindingSums:
 
     def auroc_margin(self) -> float | None:
         """Return the most by which the mean AUROC can differ from the exact one."""
-        margins = [self.one(finding).auroc_margin() for finding in np.flatnonzero(self.counted()).tolist()]
-        defined = [margin for margin in margins if margin is not None]
-        return sum(defined) / len(defined) if defined else None
+        each = [self.one(finding).auroc_margin() for finding in np.flatnonzero(self.counted()).tolist()]
+        return mean_defined(np.array(each, np.float64))
 
     def figures(self, points: Sequence[float | None] | None) -> dict[str, float | None]:
         """Return every metric at the findings' operating points; None where it is not defined."""

@@ -315,13 +315,13 @@ def classified(folder: Path, **stated: Any) -> tuple[Case, Answer]:
     ("stated", "wanted"),
     [
         ({"PatientOrientation": ["L", "F"]}, ["L", "F"]),
-        ({"PatientOrientation": ["PR", "HL"]}, ["PR", "HL"]),
-        ({"PatientOrientation": ["P", "L"], "ImageOrientationPatient": [-1, 0, 0, 0, 0.1, -0.99]}, ["R", "F"]),
+        ({"PatientOrientation": ["PR", "HL"]}, ["PR", "FR"]),
+        ({"PatientOrientation": ["P", "L"], "ImageOrientationPatient": [-1, 0, 0, 0, 0.1, -0.99]}, ["L", "F"]),
         ({"PatientOrientation": ["L", "FRONT"]}, None),
         ({}, None),
     ],
 )
-def test_the_picture_of_a_single_image_says_which_side_is_which_as_the_image_does(
+def test_the_picture_of_a_single_image_hangs_and_says_which_side_is_which(
     stated: dict[str, Any], wanted: list[str] | None, card: Card, tmp_path: Path
 ) -> None:
     """A viewer shows its letters by it; a radiograph without them can be read on the wrong side."""

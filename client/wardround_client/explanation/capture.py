@@ -20,7 +20,7 @@ def capture_of(one: Explained, card: Card, equipment: Equipment = NOT_STATED) ->
     """
     sources = sources_of(one.done.case)
     shades, _ = square(one.picture / 255, (1.0, 1.0))  # its pixels are square
-    picture = Picture(with_lines(shades, _lines(one, card)), (one.slice,))
+    picture = Picture(with_lines(shades, _lines(one, card)), (one.slice,), turn=one.turn)
     (made,) = captures_of([picture], sources, card, f"Explanation ({one.facts['method']}) of {card.name}", equipment)
     return content_of(made)
 

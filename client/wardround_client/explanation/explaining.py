@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from wardround_client.explanation.overlay import Shades, drawn
+from wardround_client.images.hanging import AS_STORED, Turn
 from wardround_client.intake.scan_report import displayed
 from wardround_client.maps import sanity
 from wardround_client.maps.contract import Method
@@ -45,6 +46,8 @@ class Explained:
     """(rows, columns, 3): the map over the image, or over the slice in which there is most of it."""
     slice: int = 0
     """Which slice that is, of an examination."""
+    turn: Turn = AS_STORED
+    """What brought the stored image to the way round that the picture has."""
     more: dict[str, bytes] = field(default_factory=dict, repr=False)
     """Other files, by what follows the name of the case."""
     in_lesion: InLesion | None = field(default=None, repr=False)
@@ -149,9 +152,8 @@ def _image(model: Model, asked: Asked, done: Done) -> Explained:
             "random": round(found.area, DIGITS),
             "untrained": round(found.untrained, DIGITS),
         }
-    return Explained(
-        done, facts, drawn(image, heat, lesion, shown.hanging.sides), in_lesion=found, similarity=similarity
-    )
+    picture = drawn(image, heat, lesion, shown.hanging)
+    return Explained(done, facts, picture, turn=shown.hanging.turn, in_lesion=found, similarity=similarity)
 
 
 def _decided(model: Model, facts: Mapping[str, Any]) -> int:
@@ -181,11 +183,10 @@ def _outlines(model: Model, asked: Asked, done: Done) -> Explained:
     }
     outline = done.answer.outline
     drawn_edge: Lesion | None = None if outline is None else outline[at] > 0
-    picture = drawn(_grey(series.slice(at)), heat[at], drawn_edge, series.geometry.spacing_mm[1:], full=1.0)
-    percent = np.rint(heat * 100).astype(np.uint8)
-    return Explained(
-        done, facts, picture, slice=at, more={".uncertainty.nii.gz": nifti_of(percent, series)}, similarity=similarity
-    )
+    hanging = series.geometry.hanging
+    picture = drawn(_grey(series.slice(at)), heat[at], drawn_edge, hanging, full=1.0)
+    more = {".uncertainty.nii.gz": nifti_of(np.rint(heat * 100).astype(np.uint8), series)}
+    return Explained(done, facts, picture, slice=at, turn=hanging.turn, more=more, similarity=similarity)
 
 
 def _maps(model: Model, asked: Asked, done: Done, of: int) -> tuple[sanity.Map, sanity.Map]:

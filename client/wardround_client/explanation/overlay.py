@@ -1,4 +1,4 @@
-"""A map drawn over its image, on the grid and in the greys that a viewer shows: PNG."""
+"""A map drawn over its image, in the shape, the greys and the way round that a viewer shows: PNG."""
 
 from __future__ import annotations
 
@@ -8,6 +8,8 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image as Pillow
 from scipy import ndimage
+
+from wardround_client.images.hanging import NOT_SAID, Hanging
 
 FOR, AGAINST, LESION = (230, 97, 1), (69, 117, 255), (0, 200, 120)
 """Of what speaks for the class, what speaks against it, and the edge of an outlined lesion."""
@@ -26,13 +28,14 @@ def drawn(
     image: NDArray[np.float32],
     heat: NDArray[np.float32],
     lesion: NDArray[np.bool_] | None,
-    spacing_mm: tuple[float, float] = (1.0, 1.0),
+    hanging: Hanging = NOT_SAID,
     full: float | None = None,
 ) -> Shades:
     """Draw a map (rows, columns) over an image (channels, rows, columns) from 0 to 1: (rows, columns, 3) uint8.
 
-    Small images are enlarged by a whole number, and those whose rows and columns lie apart unlike (``spacing_mm``) so
-    that they have the shape that viewers show. ``full``: the value that is drawn strongest.
+    Small images are enlarged by a whole number, and those whose rows and columns lie apart unlike so that they have the
+    shape that viewers show; the picture hangs as they do (``hanging``, of the image). ``full``: the value that is drawn
+    strongest.
     """
     times = max(1, -(-LEAST_PIXELS // max(heat.shape)))
     grey = np.clip(np.moveaxis(image[:3] if len(image) >= 3 else image[[0, 0, 0]], 0, -1), 0, 1).astype(np.float64)
@@ -44,16 +47,16 @@ def drawn(
     if lesion is not None:
         large = np.kron(lesion, np.ones((times, times), bool))
         shades[large & ~ndimage.binary_erosion(large)] = LESION
-    return _square(shades, spacing_mm)
+    return hanging.turn.picture(_square(shades, hanging.sides))
 
 
-def _square(shades: Shades, spacing_mm: tuple[float, float]) -> Shades:
+def _square(shades: Shades, sides: tuple[float, float]) -> Shades:
     """Make pixels square, enlarging the direction in which they lie further apart."""
-    rows_mm, columns_mm = spacing_mm
-    if not (rows_mm > 0 and columns_mm > 0) or abs(rows_mm / columns_mm - 1) < UNEVEN:
+    high, wide = sides
+    if not (high > 0 and wide > 0) or abs(high / wide - 1) < UNEVEN:
         return shades
-    least = min(rows_mm, columns_mm)
-    rows, columns = (round(count * apart / least) for count, apart in zip(shades.shape, spacing_mm, strict=False))
+    least = min(high, wide)
+    rows, columns = (round(count * side / least) for count, side in zip(shades.shape, sides, strict=False))
     return np.asarray(Pillow.fromarray(shades).resize((columns, rows), Pillow.Resampling.BILINEAR))
 
 

@@ -16,8 +16,8 @@ from PIL import ImageDraw
 from scipy import ndimage
 
 from wardround_client.gallery.catalogue import Entry, Shape
-from wardround_client.images.meaning import Values
-from wardround_client.intake.scan_report import LARGEST_THUMBNAIL_BYTES, displayed
+from wardround_client.images.hanging import Hanging
+from wardround_client.intake.scan_report import LARGEST_THUMBNAIL_BYTES, displayed, shades_of, squared
 from wardround_client.volumes import Series, survey
 from wardround_common.errors import ImageRefused
 
@@ -67,31 +67,28 @@ def _marked(folder: Path, one: Entry, pixels: int) -> Pillow.Image:
     path = folder / one.file
     if path.stat().st_size > LARGEST_THUMBNAIL_BYTES:
         raise ImageRefused("too-large", "this file is too large for a gallery")
-    shades = _slice(path, one.slice) if one.slice is not None else _shades(displayed(path).pixels)
+    shades, hanging = _slice(path, one.slice) if one.slice is not None else _image(path)
     height, width = shades.shape[:2]
-    picture = Pillow.fromarray(shades).convert("RGB")
-    times = pixels / max(height, width)
-    picture = picture.resize((max(1, round(width * times)), max(1, round(height * times))), Pillow.Resampling.BILINEAR)
+    rows, columns = squared(height, width, hanging.sides, pixels)
+    picture = Pillow.fromarray(shades).convert("RGB").resize((columns, rows), Pillow.Resampling.BILINEAR)
     canvas = np.array(picture)
     for shape, colour in ((one.outline, OURS), (one.answered, MODELS)):
         if shape is not None and shape.shape == (height, width):
             canvas[_edges(shape, picture.size)] = colour
     picture = Pillow.fromarray(canvas)
-    draw = ImageDraw.Draw(picture)
+    draw, down, across = ImageDraw.Draw(picture), rows / height, columns / width
     for top, left, bottom, right in one.boxes:
-        draw.rectangle((left * times, top * times, right * times - 1, bottom * times - 1), outline=OURS)
-    return picture
+        draw.rectangle((left * across, top * down, right * across - 1, bottom * down - 1), outline=OURS)
+    return Pillow.fromarray(hanging.turn.picture(np.asarray(picture)))
 
 
-def _shades(pixels: Values) -> Shades:
-    if pixels.ndim == 4:
-        pixels = pixels[:, pixels.shape[1] // 2]
-    shades = (np.clip(pixels, 0, 1) * 255).astype(np.uint8)  # (channels, height, width)
-    return shades[0] if len(shades) == 1 else np.moveaxis(shades, 0, -1)
+def _image(path: Path) -> tuple[Shades, Hanging]:
+    image = displayed(path)
+    return shades_of(image.pixels), image.hanging
 
 
-def _slice(path: Path, at: int) -> Shades:
-    """Read a slice of a file with several, on the grid on which its outlines lie: (rows, columns)."""
+def _slice(path: Path, at: int) -> tuple[Shades, Hanging]:
+    """Read a slice of a file with several, on the grid on which its outlines lie, (rows, columns), and how it hangs."""
     found = survey([path]).series
     if not found or at >= len(found[0]):
         raise ImageRefused(
@@ -101,7 +98,7 @@ def _slice(path: Path, at: int) -> Shades:
     values = of.slice(at)
     low, high = np.percentile(values, DARKEST_BRIGHTEST)
     grey = np.clip((values - low) / (high - low), 0, 1) if high > low else np.zeros_like(values)
-    return (grey * 255).astype(np.uint8)
+    return (grey * 255).astype(np.uint8), of.geometry.hanging
 
 
 def _edges(shape: Shape, size: tuple[int, int]) -> NDArray[np.bool_]:

@@ -24,6 +24,7 @@ Length = TypeVar("Length", int, float)
 LEFT, RIGHT, BACK, FRONT, HEAD, FEET = (0, 1), (0, -1), (1, 1), (1, -1), (2, 1), (2, -1)
 _HUNG: Mapping[int, tuple[Way, Way]] = {2: (LEFT, BACK), 1: (LEFT, FEET), 0: (BACK, FEET)}
 """By the axis on which a plane stands: where the columns and the rows of an image that hangs are counted towards."""
+_OPPOSITE = str.maketrans("LRAPHF", "RLPAFH")
 
 
 class Turn(NamedTuple):
@@ -39,6 +40,23 @@ class Turn(NamedTuple):
             return stored
         turned = stored.swapaxes(-2, -1) if self.exchanged else stored
         return turned[..., :: -1 if self.rows_reversed else 1, :: -1 if self.columns_reversed else 1].copy()
+
+    def picture(self, drawn: NDArray[Values]) -> NDArray[Values]:
+        """Return a picture (rows, columns, colours) of a stored image as it hangs, with what is drawn on it."""
+        return np.moveaxis(self.of(np.moveaxis(drawn, -1, 0)), 0, -1)
+
+    def letters(self, stated: tuple[str, ...]) -> tuple[str, ...]:
+        """Return where rows and columns of an image run to as it hangs, such as ``L`` and ``PF``.
+
+        ``stated``: the same of the stored image (PatientOrientation, PS3.3 C.7.6.1.1.1), or nothing.
+        """
+        if not stated:
+            return ()
+        rows, columns = stated[::-1] if self.exchanged else stated
+        return (
+            rows.translate(_OPPOSITE) if self.columns_reversed else rows,
+            columns.translate(_OPPOSITE) if self.rows_reversed else columns,
+        )
 
     @property
     def inverse(self) -> Turn:

@@ -15,6 +15,7 @@ from io import BytesIO
 from pathlib import Path
 
 import numpy as np
+from numpy.typing import NDArray
 from PIL import Image as Pillow
 
 from wardround_client.images import Image, read_image
@@ -38,6 +39,7 @@ LISTED_CONTRADICTIONS = 12
 LISTED_ROWS = 12
 LARGEST_THUMBNAIL_BYTES = 64 << 20
 """Larger files are not read a second time for the sake of a thumbnail."""
+Shades = NDArray[np.uint8]
 
 
 @dataclass(frozen=True)
@@ -209,7 +211,7 @@ def _thumbnail(folder: Path, instance: Instance, words: dict[str, str]) -> Thumb
     if instance.size_bytes > LARGEST_THUMBNAIL_BYTES:
         return None
     try:
-        png = _png(displayed(folder / instance.file).pixels)
+        png = _png(displayed(folder / instance.file))
     except ImageRefused:
         return None  # it changed since the scan read it, which the next scan will say
     caption = words.get(instance.file, "")
@@ -249,12 +251,33 @@ def _spread(instances: list[Instance], words: dict[str, str]) -> list[Instance]:
     return list(dict.fromkeys(chosen))[:THUMBNAILS_A_SCANNER]
 
 
-def _png(pixels: Values) -> str:
+def shades_of(pixels: Values) -> Shades:
+    """Return what is shown of pixels from 0 to 1: (height, width) or (height, width, 3), of several slices the middle.
+
+    ``pixels``: (channels, height, width) or (channels, depth, height, width).
+    """
     if pixels.ndim == 4:
         pixels = pixels[:, pixels.shape[1] // 2]
-    shades = (np.clip(pixels, 0, 1) * 255).astype(np.uint8)  # (channels, height, width)
-    picture = Pillow.fromarray(shades[0] if len(shades) == 1 else np.moveaxis(shades, 0, -1))
-    picture.thumbnail((THUMBNAIL_PIXELS, THUMBNAIL_PIXELS))
+    shades = (np.clip(pixels, 0, 1) * 255).astype(np.uint8)
+    return shades[0] if len(shades) == 1 else np.moveaxis(shades, 0, -1)
+
+
+def squared(height: int, width: int, sides: tuple[float, float], longer: int) -> tuple[int, int]:
+    """Return how high and wide a picture of an image is whose own pixels are square.
+
+    ``sides``: height and width of the image's pixels. ``longer``: of the picture's sides, in its pixels.
+    """
+    high, wide = height * sides[0], width * sides[1]
+    times = longer / max(high, wide)
+    return max(1, round(high * times)), max(1, round(wide * times))
+
+
+def _png(image: Image) -> str:
+    """Draw an image as it hangs, with square pixels, and no larger than it is."""
+    shades = shades_of(image.hanging.turn.of(image.pixels))
+    height, width = shades.shape[:2]
+    high, wide = squared(height, width, image.hanging.hung_sides, min(THUMBNAIL_PIXELS, max(height, width)))
+    picture = Pillow.fromarray(shades).resize((wide, high), Pillow.Resampling.BICUBIC, reducing_gap=2.0)
     file = BytesIO()
     picture.save(file, "PNG", optimize=True)
     return base64.b64encode(file.getvalue()).decode("ascii")

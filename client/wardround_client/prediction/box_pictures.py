@@ -13,6 +13,7 @@ from PIL import Image as Pillow
 from PIL import ImageDraw
 
 from wardround_client.images import read_with_header
+from wardround_client.images.hanging import Hanging
 from wardround_client.prediction.capture import Picture
 from wardround_client.prediction.pictures import (
     GREY,
@@ -50,25 +51,25 @@ def pictures_of_boxes(done: Done, card: Card) -> list[Picture]:
     if not done.case.series:
         image, _ = read_with_header(done.case.files[0])
         shown = np.moveaxis(image.pixels, 0, -1) if len(image.pixels) == 3 else image.pixels[0]
-        shades, lines, _ = _boxed(grey(shown), image.hanging.sides, boxes, words)
-        return [Picture(with_lines(shades, [*lines, *cautions, (made_by(card.name), GREY)]))]
-    series = done.case.series[0]
-    _, rows_mm, columns_mm = series.geometry.spacing_mm
+        shades, lines, _ = _boxed(grey(shown), image.hanging, boxes, words)
+        below = [*lines, *cautions, (made_by(card.name), GREY)]
+        return [Picture(with_lines(shades, below), turn=image.hanging.turn)]
+    series, hanging = done.case.series[0], done.case.series[0].geometry.hanging
     wanted = list(dict.fromkeys(box["slice"] - 1 for box in boxes))[:MOST_SHOWN] or [len(series) // 2]
     made = []
     for at in wanted:
         here = [box for box in boxes if box["slice"] - 1 == at]
-        shades, lines, pixel_mm = _boxed(grey(series.slice(at)), (rows_mm, columns_mm), here, words)
+        shades, lines, pixel_mm = _boxed(grey(series.slice(at)), hanging, here, words)
         lines += [*cautions, (f"Slice {at + 1} of {len(series)}. {made_by(card.name)}", GREY)]
-        made.append(Picture(with_lines(shades, lines), (at,), pixel_mm))
+        made.append(Picture(with_lines(shades, lines), (at,), pixel_mm, hanging.turn))
     return made
 
 
 def _boxed(
-    image: Floats, spacing_mm: tuple[float, float], boxes: Sequence[Mapping[str, Any]], words: Sequence[str]
+    image: Floats, hanging: Hanging, boxes: Sequence[Mapping[str, Any]], words: Sequence[str]
 ) -> tuple[np.ndarray, list[Line], float]:
-    shades, pixel_mm = square(image, spacing_mm)
-    down, across = (mm / pixel_mm for mm in spacing_mm)
+    shades, pixel_mm = square(image, hanging.sides)
+    down, across = (side / pixel_mm for side in hanging.sides)
     canvas, lines = Pillow.fromarray(shades), list[Line]()
     draw = ImageDraw.Draw(canvas)
     for number, box in enumerate(boxes):
@@ -80,4 +81,4 @@ def _boxed(
             lines.append((f"{box['class']}: confidence {chance(box['confidence'], 2)}{size}", colour))
     if len(boxes) > MOST_LINES:
         lines.append((f"and {len(boxes) - MOST_LINES} less confident boxes here", GREY))
-    return np.asarray(canvas), lines or [("no box", GREY)], pixel_mm
+    return hanging.turn.picture(np.asarray(canvas)), lines or [("no box", GREY)], pixel_mm

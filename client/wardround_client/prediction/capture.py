@@ -23,6 +23,7 @@ from pydicom.uid import ExplicitVRLittleEndian
 from pydicom.valuerep import format_number_as_ds
 
 from wardround_client.images.dicom import quiet, refusing
+from wardround_client.images.hanging import AS_STORED, Turn
 from wardround_client.images.sop_class import OURS
 from wardround_client.prediction.sources import LONG, NOT_STATED, Equipment, Sources, carried, weights_of
 from wardround_common.results.model_folder import Card
@@ -42,6 +43,8 @@ class Picture:
     """The slices that it shows, from 0; of an image 0."""
     pixel_mm: float | None = None
     """The side of one of its pixels in the patient, where all of it has one scale."""
+    turn: Turn = AS_STORED
+    """What brought the stored image to the way round that the picture has."""
 
 
 def captures_of(
@@ -95,7 +98,7 @@ def _capture(
             content_date=now.date(),
             content_time=now.time(),
         )
-        made.PatientOrientation = [*sources.orientation(picture.of[0])] or None  # a picture lies as its image does
+        made.PatientOrientation = [*picture.turn.letters(sources.orientation(picture.of[0]))] or None
         if picture.pixel_mm is not None:
             made.PixelSpacing = [format_number_as_ds(float(picture.pixel_mm))] * 2
         for word in _KEPT:

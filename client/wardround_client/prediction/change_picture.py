@@ -29,9 +29,11 @@ _BESIDE = 8
 def picture_of(examinations: Sequence[Examined], change: Mapping[str, Any]) -> bytes:
     """Draw all examinations in the slice of the first one in which most is outlined in any of them: PNG.
 
-    The others are brought onto its grid. Below each stand its date and the sizes of its lesions.
+    The others are brought onto its grid, and all hang as in a viewer. Below each stand its date and the sizes of its
+    lesions.
     """
     first = examinations[0].series.geometry
+    turn = first.hanging.turn
     masks = [_laid(one, one.views[0].astype(np.float32), examinations[0], order=0) for one in examinations]
     counts = np.sum([np.count_nonzero(mask, axis=(1, 2)) for mask in masks], axis=0)
     at = int(counts.argmax()) if counts.any() else first.shape[0] // 2
@@ -47,7 +49,7 @@ def picture_of(examinations: Sequence[Examined], change: Mapping[str, Any]) -> b
         for number in np.unique(large[large > 0]).tolist():
             there = large == number
             shades[there & ~ndimage.binary_erosion(there, iterations=2)] = COLOURS[(number - 1) % len(COLOURS)]
-        panels.append(with_lines(_numbered(shades, t, one, at, first, change), _lines(t, change)))
+        panels.append(with_lines(_numbered(turn.picture(shades), t, one, at, first, change), _lines(t, change)))
     height = max(len(panel) for panel in panels)
     canvas = np.zeros((height, sum(panel.shape[1] + _BESIDE for panel in panels) - _BESIDE, 3), np.uint8)
     left = 0
@@ -62,7 +64,8 @@ def _numbered(
     shades: NDArray[np.uint8], t: int, one: Examined, at: int, first: Geometry, change: Mapping[str, Any]
 ) -> NDArray[np.uint8]:
     """Write the number of each lesion that reaches into the slice where its middle is."""
-    canvas = Pillow.fromarray(shades)
+    canvas, turn = Pillow.fromarray(shades), first.hanging.turn
+    stored = turn.inverse.shape(*shades.shape[:2])
     draw = ImageDraw.Draw(canvas)
     for structure in change["structures"]:
         for lesion in structure["lesions"][:MOST_NAMED]:
@@ -74,8 +77,9 @@ def _numbered(
                 continue
             y, x = (
                 (index + 0.5) / count * side
-                for index, count, side in zip((row, column), first.shape[1:], shades.shape[:2], strict=True)
+                for index, count, side in zip((row, column), first.shape[1:], stored, strict=True)
             )
+            y, x, _, _ = turn.box((y, x, y, x), *stored)
             draw.text((x, y), str(lesion["lesion"]), WHITE, _FONT, anchor="mm", stroke_width=2, stroke_fill=(0, 0, 0))
     return np.asarray(canvas)
 

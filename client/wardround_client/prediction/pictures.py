@@ -1,5 +1,6 @@
 """Pictures of an answer for a person to look at: outlines and diameters over their slices, with every number below.
 
+An image hangs in them as in a viewer, whichever way round it is stored, and its pixels are square.
 Nothing in them says whose they are: below a picture stand results, the number of the slice and the name of the model.
 """
 
@@ -80,7 +81,7 @@ def _of_slice(
     cautions: Sequence[Line],
     card: Card,
 ) -> Picture:
-    _, rows_mm, columns_mm = series.geometry.spacing_mm
+    (_, rows_mm, columns_mm), turn = series.geometry.spacing_mm, series.geometry.hanging.turn
     shades, pixel_mm = square(grey(series.slice(at)), (rows_mm, columns_mm))
     large = np.asarray(Pillow.fromarray(mask).resize(shades.shape[1::-1], Pillow.Resampling.NEAREST))
     for number in np.unique(mask[mask > 0]).tolist():
@@ -104,7 +105,7 @@ def _of_slice(
         if len(here) > MOST_LINES:
             lines.append((f"    and {len(here) - MOST_LINES} smaller parts here", colour))
     lines += [*cautions, (f"Slice {at + 1} of {len(series)}. {made_by(card.name)}", GREY)]
-    return Picture(with_lines(np.asarray(canvas), lines), (at,), pixel_mm)
+    return Picture(with_lines(turn.picture(np.asarray(canvas)), lines), (at,), pixel_mm, turn)
 
 
 def _of_structure(one: Mapping[str, Any]) -> str:
@@ -124,8 +125,9 @@ def _of_image(done: Done, card: Card) -> Picture:
     image, _ = read_with_header(done.case.files[0])
     shown = np.moveaxis(image.pixels, 0, -1) if len(image.pixels) == 3 else image.pixels[0]
     shades, _ = square(grey(shown), image.hanging.sides)
+    turn = image.hanging.turn
     lines = [*lines_of(done.asked.about | done.answer.facts), *lines_of_cautions(done), (made_by(card.name), GREY)]
-    return Picture(with_lines(shades, lines))
+    return Picture(with_lines(turn.picture(shades), lines), turn=turn)
 
 
 def lines_of(facts: Mapping[str, Any]) -> list[Line]:

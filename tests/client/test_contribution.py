@@ -158,6 +158,29 @@ def test_a_second_study_with_another_hospital_in_the_place_of_one_is_said_to_tel
     assert "less one another" not in among("seventh", "st")  # more were exchanged than stayed
 
 
+def test_three_studies_of_which_no_two_show_few_are_said_to_show_few_together(folder: HospitalFolder) -> None:
+    """All seven less two overlapping parts leave g less a: of 40 scores of each 19 were seen, and none wrong."""
+
+    def among(name: str, others: str, **aggregation: object) -> str:
+        first = propose(folder, name)
+        roster = [first.roster[0], *(Listed.of(one, Identity(one.encode() * 32).public) for one in others)]
+        secure = {"secure": True, "min_hospitals": 3} | aggregation
+        study = first.model_copy(
+            update={"roster": tuple(roster), "aggregation": first.aggregation.model_copy(update=secure)}
+        )
+        Approvals(folder.path / "studies").propose(study)
+        return approve(folder, study.digest())
+
+    assert "are left" not in among("first", "bcdefg")
+    assert "are left" not in among("second", "bcd")
+    assert "are left" not in among("open", "ef", secure=False)
+    said = among("third", "ef")
+    assert "less one another" not in said
+    assert "Its secure sums and those of 'first', 'second', which were approved here, can be added and" in said
+    assert "so that mostly those of a, g are left" in said
+    assert "are left" not in among("fourth", "hijklmnop")
+
+
 def test_one_class_only_is_warned_of_before_approval(folder: HospitalFolder) -> None:
     label(folder.settings().data, lambda number: "none")
     propose(folder, "first")

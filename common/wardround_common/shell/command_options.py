@@ -126,5 +126,8 @@ CardWordsFile = Annotated[
     ),
 ]
 PublicRelease = Annotated[
-    bool, typer.Option("--public", help="Leave out report, results and statements that tell small numbers of patients.")
+    bool,
+    typer.Option(
+        "--public", help="Leave out report, results, unlike.json, and statements that tell small numbers of patients."
+    ),
 ]

@@ -70,7 +70,8 @@ class Release:
     more: Mapping[str, bytes] = field(default_factory=dict)
     """Further files, by name: of a deployed run, who approved it and what it cost."""
     public: bool = False
-    """Leave out report and results, which have every number of patients as it is, and small numbers of the card."""
+    """Leave out report and results, which have every number of patients as it is, small numbers of the card, and what
+    tells unlike images: by its exact sums of features anybody who has an image guesses whether it was among them."""
 
 
 def check_over(run: Path, do: str) -> None:
@@ -113,7 +114,7 @@ def export_model(run: Path, study: Study, out: Path, release: Release = Release(
     contents = {name: read_whole(run / name) for name in COPIED}
     contents[STUDY] = study_toml(study).encode()
     state = _state(run, study, contents[MODEL])
-    unlike = _unlike(run, state)
+    unlike = None if release.public else _unlike(run, state)
     if unlike is not None:
         contents[UNLIKE] = unlike.content()
     for name in (REPORT, RESULTS) if release.public else ():

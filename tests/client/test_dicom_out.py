@@ -23,6 +23,7 @@ from models_made import model_folder
 from outlined_hospitals import outlining
 from series_made import OBLIQUE, SAGITTAL, enhanced, slices, written
 from tiny_dicom import item, save, tiny
+from wardround_client.images.picture import COLOURS
 from wardround_client.images.sop_class import other_object
 from wardround_client.masks import Structures
 from wardround_client.masks.formats import seg
@@ -35,7 +36,6 @@ from wardround_client.prediction.pictures import pictures_of
 from wardround_client.prediction.predicting import Done
 from wardround_client.prediction.sources import Equipment, Sources, content_of, sources_of
 from wardround_client.prediction.written import write_files
-from wardround_client.preparation.outline_page import COLOURS
 from wardround_client.tasks.contract import Answer, Asked, Case, Chosen, thresholds_of
 from wardround_client.tasks.registry import LOCAL_TASKS
 from wardround_client.volumes import Series, series_in

@@ -18,8 +18,9 @@ from test_scan_command import run
 from examples import study
 from outlined_hospitals import outlining, outlining_volumes, write_hospital
 from tiny_dicom import save, tiny
+from wardround_client.images.picture import COLOURS
 from wardround_client.preparation.dataset import take_in
-from wardround_client.preparation.outline_page import COLOURS, overlaid
+from wardround_client.preparation.outline_page import overlaid
 from wardround_client.preparation.source import Source
 from wardround_client.tasks.registry import local_task
 from wardround_common.study.file import Study

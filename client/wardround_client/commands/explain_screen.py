@@ -15,9 +15,9 @@ from rich.text import Text
 from wardround_client.commands.predict_screen import as_they_come
 from wardround_client.explanation.capture import capture_of
 from wardround_client.explanation.explaining import Asked, Explained, class_number, explain, stem
-from wardround_client.explanation.overlay import png_of
 from wardround_client.explanation.page import About, render
 from wardround_client.explanation.summary import Summary, lesion_words, summary_of
+from wardround_client.images.picture import png_of
 from wardround_client.intake.record import check_allowed
 from wardround_client.intake.scan_report import shown
 from wardround_client.maps import sanity

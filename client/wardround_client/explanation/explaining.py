@@ -9,8 +9,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from wardround_client.explanation.overlay import Shades, drawn
+from wardround_client.explanation.overlay import drawn
 from wardround_client.images.hanging import AS_STORED, Turn
+from wardround_client.images.picture import Shades, greys
 from wardround_client.intake.scan_report import displayed
 from wardround_client.maps import sanity
 from wardround_client.maps.contract import Method
@@ -184,7 +185,7 @@ def _outlines(model: Model, asked: Asked, done: Done) -> Explained:
     outline = done.answer.outline
     drawn_edge: Lesion | None = None if outline is None else outline[at] > 0
     hanging = series.geometry.hanging
-    picture = drawn(_grey(series.slice(at)), heat[at], drawn_edge, hanging, full=1.0)
+    picture = drawn(greys(series.slice(at))[None].astype(np.float32), heat[at], drawn_edge, hanging, full=1.0)
     more = {".uncertainty.nii.gz": nifti_of(np.rint(heat * 100).astype(np.uint8), series)}
     return Explained(done, facts, picture, slice=at, turn=hanging.turn, more=more, similarity=similarity)
 
@@ -195,12 +196,6 @@ def _maps(model: Model, asked: Asked, done: Done, of: int) -> tuple[sanity.Map, 
 
 def _sane(similarity: float | None) -> dict[str, Any]:
     return {"similarity_to_untrained": None if similarity is None else round(similarity, DIGITS)}
-
-
-def _grey(values: NDArray[np.float32]) -> NDArray[np.float32]:
-    low, high = np.percentile(values, preprocessing.PERCENTILES)
-    grey = np.clip((values - low) / (high - low), 0, 1) if high > low else np.zeros_like(values)
-    return grey[None].astype(np.float32)
 
 
 def stem(one: Explained) -> str:

@@ -1,15 +1,13 @@
-"""A map drawn over its image, in the shape, the greys and the way round that a viewer shows: PNG."""
+"""A map drawn over its image, in the shape, the greys and the way round that a viewer shows."""
 
 from __future__ import annotations
-
-from io import BytesIO
 
 import numpy as np
 from numpy.typing import NDArray
 from PIL import Image as Pillow
-from scipy import ndimage
 
 from wardround_client.images.hanging import NOT_SAID, Hanging
+from wardround_client.images.picture import Shades, edge_of
 
 FOR, AGAINST, LESION = (230, 97, 1), (69, 117, 255), (0, 200, 120)
 """Of what speaks for the class, what speaks against it, and the edge of an outlined lesion."""
@@ -20,8 +18,6 @@ PERCENTILE = 99.5
 LEAST_PIXELS = 256
 UNEVEN = 0.01
 """From this difference of spacings on pixels are not square."""
-
-Shades = NDArray[np.uint8]
 
 
 def drawn(
@@ -46,7 +42,7 @@ def drawn(
     shades: Shades = np.rint(np.kron(mixed, np.ones((times, times, 1))) * 255).astype(np.uint8)
     if lesion is not None:
         large = np.kron(lesion, np.ones((times, times), bool))
-        shades[large & ~ndimage.binary_erosion(large)] = LESION
+        shades[edge_of(large)] = LESION
     return hanging.turn.picture(_square(shades, hanging.sides))
 
 
@@ -64,12 +60,3 @@ def scale_of(heat: NDArray[np.float32]) -> float:
     """Return the value that is drawn strongest; 0 of a map in which nothing is."""
     values = np.abs(heat[heat != 0])
     return float(np.percentile(values, PERCENTILE)) if values.size else 0.0
-
-
-def png_of(shades: Shades, *, most_pixels: int | None = None) -> bytes:
-    """Write a picture as PNG, not larger than ``most_pixels`` along a side."""
-    picture = Pillow.fromarray(shades)
-    if most_pixels is not None:
-        picture.thumbnail((most_pixels, most_pixels))
-    picture.save(file := BytesIO(), "PNG", optimize=True)
-    return file.getvalue()

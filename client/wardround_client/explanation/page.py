@@ -5,12 +5,10 @@ It stays at the hospital. The template escapes everything, and the page forbids 
 
 from __future__ import annotations
 
-import base64
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from importlib.metadata import version
-from io import BytesIO
 from pathlib import Path
 from typing import Any
 
@@ -18,6 +16,7 @@ from PIL import Image as Pillow
 
 from wardround_client.explanation.overlay import AGAINST, FOR, LESION
 from wardround_client.explanation.summary import Summary, lesion_words
+from wardround_client.images.picture import base64_of
 from wardround_client.maps import sanity
 from wardround_client.preparation.outline_page import evenly
 from wardround_client.tasks.contract import kind_of, probability_of, thresholds_of
@@ -85,8 +84,7 @@ def _picture(number: int, line: Mapping[str, Any], folder: Path) -> Picture:
             where=str(folder / name),
             do="Run it again with a new folder.",
         ) from None
-    picture.save(file := BytesIO(), "PNG", optimize=True)
-    return Picture(base64.b64encode(file.getvalue()).decode("ascii"), f"{number} · {' · '.join(_words(line))}")
+    return Picture(base64_of(picture), f"{number} · {' · '.join(_words(line))}")
 
 
 def _answer(line: Mapping[str, Any]) -> str:

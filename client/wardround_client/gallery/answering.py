@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import io
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from itertools import islice
@@ -14,6 +13,7 @@ from PIL import Image as Pillow
 
 from wardround_client.explanation.explaining import Asked, class_number, explain
 from wardround_client.gallery.catalogue import Shape
+from wardround_client.images.picture import png_of
 from wardround_client.intake.instance import Index
 from wardround_client.maps import sanity
 from wardround_client.maps.registry import WITHOUT_GRADIENT, find
@@ -207,13 +207,12 @@ def _explain(
         drawn.add(id(case))
         picture = Pillow.fromarray(found.picture)
         picture.thumbnail((WHY_PIXELS, WHY_PIXELS))
-        picture.save(content := io.BytesIO(), "PNG", optimize=True)
         what = found.facts.get("explained")
         alike = (
             "" if found.similarity is None else f"; similarity to a network with random weights {found.similarity:.2f}"
         )
         said = f"{ways[0].name}, {f'of {what}' if what else f'slice {found.slice + 1}'}{alike}"
-        of[file] |= {"why": content.getvalue(), "why_said": said[:MOST_WHY]}
+        of[file] |= {"why": png_of(picture), "why_said": said[:MOST_WHY]}
         if found.similarity is not None:
             similar.append(found.similarity)
     return [sanity.said(float(np.mean(similar)))] if similar else []

@@ -5,7 +5,6 @@ from __future__ import annotations
 import base64
 import time
 from collections.abc import Iterator, Sequence
-from io import BytesIO
 from pathlib import Path
 from typing import Any
 
@@ -13,10 +12,10 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image as Pillow
 from PIL import ImageDraw
-from scipy import ndimage
 
 from wardround_client.gallery.catalogue import Entry, Shape
 from wardround_client.images.hanging import Hanging
+from wardround_client.images.picture import Shades, base64_of, edge_of, greys
 from wardround_client.intake.scan_report import LARGEST_THUMBNAIL_BYTES, displayed, shades_of, squared
 from wardround_client.volumes import Series, survey
 from wardround_common.errors import ImageRefused
@@ -25,11 +24,8 @@ PIXELS, LARGE = 224, 640
 """Of the longer side of a picture: on a page of many images, and of one alone."""
 WITHIN_S = 20.0
 """For the pictures of a page; those that are left then are not drawn."""
-DARKEST_BRIGHTEST = (0.5, 99.5)
-"""Percentiles of a slice between which greys lie."""
 OURS, MODELS = (0, 200, 120), (230, 97, 1)
 """The colours of what the hospital outlined, and of what the model did."""
-Shades = NDArray[np.uint8]
 
 
 def drawn(
@@ -49,7 +45,7 @@ def drawn(
             yield facts | {"png": "", "missing": "not drawn: the page's time was used up"}
             continue
         try:
-            yield facts | {"png": _png(_marked(folder, one, pixels)), "missing": ""}
+            yield facts | {"png": base64_of(_marked(folder, one, pixels)), "missing": ""}
         except ImageRefused as refused:
             yield facts | {"png": "", "missing": f"not drawn: {refused.reason}"}
         except (OSError, ValueError, MemoryError):
@@ -95,21 +91,12 @@ def _slice(path: Path, at: int) -> tuple[Shades, Hanging]:
             "changed", "this file is another one than when the gallery was made", do="Make the gallery again."
         )
     of: Series = found[0]
-    values = of.slice(at)
-    low, high = np.percentile(values, DARKEST_BRIGHTEST)
-    grey = np.clip((values - low) / (high - low), 0, 1) if high > low else np.zeros_like(values)
-    return (grey * 255).astype(np.uint8), of.geometry.hanging
+    return (greys(of.slice(at)) * 255).astype(np.uint8), of.geometry.hanging
 
 
 def _edges(shape: Shape, size: tuple[int, int]) -> NDArray[np.bool_]:
     large = np.asarray(Pillow.fromarray(shape).resize(size, Pillow.Resampling.NEAREST))
     edges = np.zeros(large.shape, bool)
     for structure in np.unique(large[large > 0]).tolist():
-        there = large == structure
-        edges |= there & ~ndimage.binary_erosion(there, iterations=2)
+        edges |= edge_of(large == structure, width=2)
     return edges
-
-
-def _png(picture: Pillow.Image) -> str:
-    picture.save(file := BytesIO(), "PNG")
-    return base64.b64encode(file.getvalue()).decode("ascii")

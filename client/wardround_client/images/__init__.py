@@ -10,7 +10,7 @@ from pydicom import FileDataset
 from wardround_client.images.attributes import frames_of
 from wardround_client.images.dicom import Stored, parse, refusing, stored_pixels
 from wardround_client.images.formats.registry import format_of
-from wardround_client.images.frames import aspect_of, spacing_of
+from wardround_client.images.frames import spacing_of, stated_aspect_of
 from wardround_client.images.image import Image
 from wardround_client.images.intensity import check_image, colour, grey
 from wardround_client.images.meaning import Colour, Grey, Meaning, Values, meaning_of
@@ -53,7 +53,7 @@ def read_with_header(path: Path, *, voi: bool = False) -> tuple[Image, FileDatas
             dicom_pixels(meaning, stored, several=several, voi=voi, where=where),
             spacing_of(dataset, where=where),
             turn=turn_in(dataset),
-            aspect=aspect_of(dataset),
+            aspect=stated_aspect_of(dataset),
         )
         return image, dataset
 

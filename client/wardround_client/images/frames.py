@@ -66,7 +66,7 @@ def spacing_of(dataset: Dataset, *, where: str) -> tuple[float, ...] | None:
     return (*between, *plane)
 
 
-def aspect_of(dataset: Dataset) -> float:
+def stated_aspect_of(dataset: Dataset) -> float:
     """Return how high a pixel is for its width, by PixelAspectRatio; 1 where it states none that can be.
 
     It is for images that state no distance (PS3.3 C.7.6.3.1.7).

@@ -41,7 +41,7 @@ from wardround_client.images.dicom import (
 )
 from wardround_client.images.formats.contract import Plain
 from wardround_client.images.formats.registry import format_of
-from wardround_client.images.frames import aspect_of, spacing_of
+from wardround_client.images.frames import spacing_of, stated_aspect_of
 from wardround_client.images.hanging import Turn
 from wardround_client.images.intensity import check_grey, check_image
 from wardround_client.images.meaning import Grey, Meaning, meaning_of
@@ -220,7 +220,7 @@ def _dicom_instance(file: str, dataset: FileDataset, stored: Stored, size_bytes:
         image_type=image_kinds.image_type_of(dataset),
         body_parts=body_parts_of(dataset),
         turn=turn_in(dataset),
-        aspect=aspect_of(dataset),
+        aspect=stated_aspect_of(dataset),
     )
 
 

@@ -6,20 +6,18 @@ scripts and every connection. PatientName and its like are never read; patients 
 
 from __future__ import annotations
 
-import base64
 from collections import defaultdict
 from dataclasses import dataclass, replace
 from datetime import datetime
 from importlib.metadata import version
-from io import BytesIO
 from pathlib import Path
 
 import numpy as np
-from numpy.typing import NDArray
 from PIL import Image as Pillow
 
 from wardround_client.images import Image, read_image
 from wardround_client.images.meaning import Values
+from wardround_client.images.picture import Shades, base64_of
 from wardround_client.intake.instance import Index, Instance
 from wardround_client.intake.labels import Labels
 from wardround_client.intake.patients import guessed, said_of_doubts, said_of_patients
@@ -39,7 +37,6 @@ LISTED_CONTRADICTIONS = 12
 LISTED_ROWS = 12
 LARGEST_THUMBNAIL_BYTES = 64 << 20
 """Larger files are not read a second time for the sake of a thumbnail."""
-Shades = NDArray[np.uint8]
 
 
 @dataclass(frozen=True)
@@ -278,6 +275,4 @@ def _png(image: Image) -> str:
     height, width = shades.shape[:2]
     high, wide = squared(height, width, image.hanging.hung_sides, min(THUMBNAIL_PIXELS, max(height, width)))
     picture = Pillow.fromarray(shades).resize((wide, high), Pillow.Resampling.BICUBIC, reducing_gap=2.0)
-    file = BytesIO()
-    picture.save(file, "PNG", optimize=True)
-    return base64.b64encode(file.getvalue()).decode("ascii")
+    return base64_of(picture)

@@ -14,14 +14,13 @@ from PIL import ImageDraw
 
 from wardround_client.images import read_with_header
 from wardround_client.images.hanging import Hanging
+from wardround_client.images.picture import colour_of, greys
 from wardround_client.prediction.capture import Picture
 from wardround_client.prediction.pictures import (
     GREY,
     MOST_SHOWN,
     Floats,
     Line,
-    colour_of,
-    grey,
     lines_of_cautions,
     made_by,
     square,
@@ -51,7 +50,7 @@ def pictures_of_boxes(done: Done, card: Card) -> list[Picture]:
     if not done.case.series:
         image, _ = read_with_header(done.case.files[0])
         shown = np.moveaxis(image.pixels, 0, -1) if len(image.pixels) == 3 else image.pixels[0]
-        shades, lines, _ = _boxed(grey(shown), image.hanging, boxes, words)
+        shades, lines, _ = _boxed(greys(shown), image.hanging, boxes, words)
         below = [*lines, *cautions, (made_by(card.name), GREY)]
         return [Picture(with_lines(shades, below), turn=image.hanging.turn)]
     series, hanging = done.case.series[0], done.case.series[0].geometry.hanging
@@ -59,7 +58,7 @@ def pictures_of_boxes(done: Done, card: Card) -> list[Picture]:
     made = []
     for at in wanted:
         here = [box for box in boxes if box["slice"] - 1 == at]
-        shades, lines, pixel_mm = _boxed(grey(series.slice(at)), hanging, here, words)
+        shades, lines, pixel_mm = _boxed(greys(series.slice(at)), hanging, here, words)
         lines += [*cautions, (f"Slice {at + 1} of {len(series)}. {made_by(card.name)}", GREY)]
         made.append(Picture(with_lines(shades, lines), (at,), pixel_mm, hanging.turn))
     return made

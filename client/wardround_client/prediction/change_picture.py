@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from io import BytesIO
 from typing import Any
 
 import numpy as np
@@ -12,10 +11,9 @@ from PIL import Image as Pillow
 from PIL import ImageDraw, ImageFont
 from scipy import ndimage
 
+from wardround_client.images.picture import colour_of, draw_edges, greys, png_of
 from wardround_client.prediction.over_time import Examined
 from wardround_client.prediction.pictures import CAUTION, GREY, WHITE, Line, made_by, square, with_lines
-from wardround_client.preparation import preprocessing
-from wardround_client.preparation.outline_page import COLOURS
 from wardround_client.tasks.outline_sizes import millilitres
 from wardround_client.volumes.geometry import Geometry
 
@@ -39,16 +37,12 @@ def picture_of(examinations: Sequence[Examined], change: Mapping[str, Any]) -> b
     at = int(counts.argmax()) if counts.any() else first.shape[0] // 2
     panels = []
     for t, (one, mask) in enumerate(zip(examinations, masks, strict=True)):
-        grey = _laid(one, one.series.volume(), examinations[0], order=1, only=at)[0]
-        low, high = np.percentile(grey, preprocessing.PERCENTILES)
-        scaled = np.clip((grey - low) / (high - low), 0, 1) if high > low else np.zeros_like(grey)
-        shades, _ = square(scaled, (first.spacing_mm[1], first.spacing_mm[2]))
+        grey = greys(_laid(one, one.series.volume(), examinations[0], order=1, only=at)[0])
+        shades, _ = square(grey, (first.spacing_mm[1], first.spacing_mm[2]))
         large = np.asarray(
             Pillow.fromarray(mask[at].astype(np.uint8)).resize(shades.shape[1::-1], Pillow.Resampling.NEAREST)
         )
-        for number in np.unique(large[large > 0]).tolist():
-            there = large == number
-            shades[there & ~ndimage.binary_erosion(there, iterations=2)] = COLOURS[(number - 1) % len(COLOURS)]
+        draw_edges(shades, large, width=2)
         panels.append(with_lines(_numbered(turn.picture(shades), t, one, at, first, change), _lines(t, change)))
     height = max(len(panel) for panel in panels)
     canvas = np.zeros((height, sum(panel.shape[1] + _BESIDE for panel in panels) - _BESIDE, 3), np.uint8)
@@ -56,8 +50,7 @@ def picture_of(examinations: Sequence[Examined], change: Mapping[str, Any]) -> b
     for panel in panels:
         canvas[: len(panel), left : left + panel.shape[1]] = panel
         left += panel.shape[1] + _BESIDE
-    Pillow.fromarray(canvas).save(file := BytesIO(), "PNG", optimize=True)
-    return file.getvalue()
+    return png_of(canvas)
 
 
 def _numbered(
@@ -87,10 +80,9 @@ def _numbered(
 def _lines(t: int, change: Mapping[str, Any]) -> list[Line]:
     lines: list[Line] = [(change["examinations"][t]["date"], WHITE)]
     for number, structure in enumerate(change["structures"]):
-        red, green, blue = COLOURS[number % len(COLOURS)].tolist()
         volume, diameters = (structure[name]["of"][t] for name in ("volume_ml", "sum_of_diameters_mm"))
         said = f"{structure['structure']}: {millilitres(volume)}, sum of diameters {diameters:.1f} mm"
-        lines.append((said, (red, green, blue)))
+        lines.append((said, colour_of(number)))
         for lesion in structure["lesions"][:MOST_NAMED]:
             seen = lesion["seen"][t]
             size = f"{seen['long_axis_mm']:.1f} x {seen['short_axis_mm']:.1f} mm" if seen["parts"] else ""

@@ -21,10 +21,10 @@ from pydicom.sr.codedict import codes
 from pydicom.sr.coding import Code
 
 from wardround_client.images.dicom import quiet, refusing
+from wardround_client.images.picture import colour_of
 from wardround_client.images.sop_class import OURS
 from wardround_client.prediction.dicom_codes import Coded, code_of, own_code, unit_of
 from wardround_client.prediction.sources import LONG, NOT_STATED, Equipment, Floats, Sources, carried, weights_of
-from wardround_client.preparation.outline_page import COLOURS
 from wardround_client.tasks.contract import Answer, cautions_of, numbers_of, thresholds_of
 from wardround_client.tasks.outline_sizes import millilitres
 from wardround_common.counting import chance, count
@@ -115,7 +115,7 @@ def _described(number: int, one: Mapping[str, Any], card: Card, coded: Coded) ->
         _algorithm(card),
         highdicom.UID(),
         f"{one['structure']}"[:LONG],
-        display_color=CIELabColor.from_rgb(*COLOURS[(number - 1) % len(COLOURS)].tolist()),
+        display_color=CIELabColor.from_rgb(*colour_of(number - 1)),
     )
     longest = max(one["lesions"], key=lambda lesion: float(lesion["long_axis_mm"]), default=None)
     parts = f"{millilitres(one['volume_ml'])} in {count(len(one['lesions']), 'connected part')}"

@@ -7,20 +7,17 @@ Nothing in them says whose they are: below a picture stand results, the number o
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from io import BytesIO
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 from PIL import Image as Pillow
 from PIL import ImageDraw, ImageFont
-from scipy import ndimage
 
 from wardround_client.images import read_with_header
+from wardround_client.images.picture import Shades, colour_of, draw_edges, greys
 from wardround_client.prediction.capture import Picture
 from wardround_client.prediction.predicting import Done
-from wardround_client.preparation import preprocessing
-from wardround_client.preparation.outline_page import COLOURS
 from wardround_client.tasks.contract import cautions_of, numbers_of, thresholds_of
 from wardround_client.tasks.outline_sizes import millilitres
 from wardround_client.volumes import Series
@@ -34,7 +31,6 @@ MOST_SHOWN = 20
 MOST_LINES = 8
 """Parts of a structure in one slice whose sizes are written and drawn, the largest first."""
 Floats = NDArray[np.floating[Any]]
-Shades = NDArray[np.uint8]
 Line = tuple[str, tuple[int, int, int]]
 """A line of text and its colour."""
 WHITE, GREY, BLACK, CAUTION = (255, 255, 255), (170, 170, 170), (0, 0, 0), (255, 220, 90)
@@ -60,12 +56,6 @@ def pictures_of(done: Done, card: Card) -> list[Picture]:
     return [_of_slice(at, series, done.answer.outline[at], structures, cautions, card) for at in wanted]
 
 
-def png_of(picture: Picture) -> bytes:
-    """Write a picture as PNG."""
-    Pillow.fromarray(picture.pixels).save(file := BytesIO(), "PNG", optimize=True)
-    return file.getvalue()
-
-
 def lines_of_cautions(done: Done) -> list[Line]:
     """Write below a picture what must be known of its answer besides it."""
     return [
@@ -82,11 +72,9 @@ def _of_slice(
     card: Card,
 ) -> Picture:
     (_, rows_mm, columns_mm), turn = series.geometry.spacing_mm, series.geometry.hanging.turn
-    shades, pixel_mm = square(grey(series.slice(at)), (rows_mm, columns_mm))
+    shades, pixel_mm = square(greys(series.slice(at)), (rows_mm, columns_mm))
     large = np.asarray(Pillow.fromarray(mask).resize(shades.shape[1::-1], Pillow.Resampling.NEAREST))
-    for number in np.unique(mask[mask > 0]).tolist():
-        there = large == number
-        shades[there & ~ndimage.binary_erosion(there, iterations=2)] = COLOURS[(number - 1) % len(COLOURS)]
+    draw_edges(shades, large, width=2)
     lines: list[Line] = []
     canvas = Pillow.fromarray(shades)
     draw = ImageDraw.Draw(canvas)
@@ -124,7 +112,7 @@ def _size(lesion: Mapping[str, Any]) -> str:
 def _of_image(done: Done, card: Card) -> Picture:
     image, _ = read_with_header(done.case.files[0])
     shown = np.moveaxis(image.pixels, 0, -1) if len(image.pixels) == 3 else image.pixels[0]
-    shades, _ = square(grey(shown), image.hanging.sides)
+    shades, _ = square(greys(shown), image.hanging.sides)
     turn = image.hanging.turn
     lines = [*lines_of(done.asked.about | done.answer.facts), *lines_of_cautions(done), (made_by(card.name), GREY)]
     return Picture(with_lines(turn.picture(shades), lines), turn=turn)
@@ -159,18 +147,6 @@ def _decided(one: Mapping[str, Any], threshold: float | None) -> str:
 def made_by(model: str) -> str:
     """Say below a picture that a model made it, and which."""
     return f"Made by a model, not by a person: {model}"
-
-
-def colour_of(number: int) -> tuple[int, int, int]:
-    """Return the colour of a structure or class, by its number from 0."""
-    red, green, blue = COLOURS[number % len(COLOURS)].tolist()
-    return red, green, blue
-
-
-def grey(values: Floats) -> Floats:
-    """Bring an image's values to 0 to 1, but for the brightest and the darkest few."""
-    low, high = np.percentile(values, preprocessing.PERCENTILES)
-    return np.clip((values - low) / (high - low), 0, 1) if high > low else np.zeros_like(values)
 
 
 def square(image: Floats, spacing_mm: tuple[float, float]) -> tuple[Shades, float]:

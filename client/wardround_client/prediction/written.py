@@ -11,13 +11,14 @@ from pathlib import Path
 import numpy as np
 from pydicom import Dataset
 
+from wardround_client.images.picture import png_of
 from wardround_client.prediction.box_pictures import pictures_of_boxes
 from wardround_client.prediction.capture import Picture, captures_of
 from wardround_client.prediction.dicom_codes import Coded
 from wardround_client.prediction.dicom_out import Kind, report_of, segmentation_of
 from wardround_client.prediction.keeping import Kept
 from wardround_client.prediction.nifti_mask import nifti_of
-from wardround_client.prediction.pictures import pictures_of, png_of
+from wardround_client.prediction.pictures import pictures_of
 from wardround_client.prediction.predicting import Done
 from wardround_client.prediction.sources import NOT_STATED, Equipment, content_of, sources_of
 from wardround_client.preparation.outline_page import overlaid
@@ -86,7 +87,7 @@ def _drawn(done: Done, card: Card) -> list[Picture]:
 def _preview(done: Done, card: Card) -> bytes:
     """Draw a case as a PNG: the first of its pictures; without boxes or an outline, the image as the network saw it."""
     if done.answer.outline is not None or "boxes" in done.answer.facts:
-        return png_of(_drawn(done, card)[0])
+        return png_of(_drawn(done, card)[0].pixels)
     image = done.asked.images[0, 0]
     if done.asked.members:  # several images, of which the case's first file weighs most
         image = image[done.asked.members.index(str(done.case.files[0]))]

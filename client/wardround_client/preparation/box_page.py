@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-import base64
 from collections import Counter
 from collections.abc import Sequence
 from datetime import datetime
-from io import BytesIO
 from pathlib import Path
 from typing import TypeVar
 
@@ -15,6 +13,7 @@ from PIL import Image as Pillow
 from PIL import ImageDraw
 
 from wardround_client.images import read_image
+from wardround_client.images.picture import base64_of, colour_of
 from wardround_client.intake.boxes import Boxes
 from wardround_client.intake.scan_report import shown
 from wardround_client.masks.fullest import fullest
@@ -98,7 +97,5 @@ def _drawn(image: np.ndarray, boxes: Form) -> str:
     draw = ImageDraw.Draw(canvas)
     for top, left, bottom, right, of_class in boxes:
         edges = [at * times for at in (left, top, right, bottom)]
-        draw.rectangle((*edges[:2], edges[2] - 1, edges[3] - 1), outline=outline_page.colour_of(int(of_class)))
-    file = BytesIO()
-    canvas.save(file, "PNG", optimize=True)
-    return base64.b64encode(file.getvalue()).decode("ascii")
+        draw.rectangle((*edges[:2], edges[2] - 1, edges[3] - 1), outline=colour_of(int(of_class)))
+    return base64_of(canvas)

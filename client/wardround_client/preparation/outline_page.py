@@ -5,20 +5,17 @@ What file names say is hostile text: the template escapes everything, and the pa
 
 from __future__ import annotations
 
-import base64
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from importlib.metadata import version
-from io import BytesIO
 from pathlib import Path, PurePath
 from types import MappingProxyType
 
 import numpy as np
-import scipy
-from PIL import Image as Pillow
 
+from wardround_client.images.picture import base64_of, colour_of, draw_edges
 from wardround_client.intake.scan_report import shown
 from wardround_client.masks.fullest import fullest
 from wardround_client.preparation.kept_volumes import KeptVolumes
@@ -32,8 +29,6 @@ SHOWN = 60
 LEAST_PIXELS = 192
 _GAP = 2
 """Pixels between two planes."""
-COLOURS = np.array([[230, 159, 0], [86, 180, 233], [0, 158, 115], [240, 228, 66], [213, 94, 0], [204, 121, 167]])
-"""Of the first structure, the second and so on, for eyes of every kind (Okabe and Ito 2008); they repeat."""
 
 
 @dataclass(frozen=True)
@@ -133,7 +128,7 @@ def written(
             count=count,
             left_out=left_out,
             named=named,
-            classes=[(word, _css(number)) for number, word in enumerate(classes)],
+            classes=[(word, f"rgb{colour_of(number)}") for number, word in enumerate(classes)],
             shown=pictures,
         )
     )
@@ -157,12 +152,6 @@ def _picture(outlined: Outlined, stack: Stack, classes: tuple[str, ...]) -> Pict
         picture = three_planes(image, mask, stack.spacing_mm)
         where += ", and the other planes"
     return Picture(picture, f"{where} · {said}", shown(min(stack.files)))
-
-
-def colour_of(number: int) -> tuple[int, int, int]:
-    """Return the colour of a structure or class, by its number from 0."""
-    red, green, blue = _colour(number).tolist()
-    return red, green, blue
 
 
 def three_planes(image: np.ndarray, mask: np.ndarray, spacing_mm: tuple[float, float, float]) -> str:
@@ -198,20 +187,8 @@ def overlaid(image: np.ndarray, mask: np.ndarray) -> str:
     grey = (np.clip(np.kron(image, np.ones((times, times))), 0, 1) * 255).astype(np.uint8)
     large = np.kron(mask, np.ones((times, times), np.uint8))
     shades = np.repeat(grey[:, :, None], 3, axis=2)
-    for structure in np.unique(mask[mask > 0]).tolist():
-        there = large == structure
-        shades[there & ~scipy.ndimage.binary_erosion(there)] = _colour(structure - 1)
-    file = BytesIO()
-    Pillow.fromarray(shades).save(file, "PNG", optimize=True)
-    return base64.b64encode(file.getvalue()).decode("ascii")
-
-
-def _colour(number: int) -> np.ndarray:
-    return np.asarray(COLOURS[number % len(COLOURS)])
-
-
-def _css(number: int) -> str:
-    return "rgb({}, {}, {})".format(*_colour(number).tolist())
+    draw_edges(shades, large)
+    return base64_of(shades)
 
 
 def said(counts: Mapping[str, int]) -> str:

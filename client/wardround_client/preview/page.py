@@ -2,23 +2,20 @@
 
 from __future__ import annotations
 
-import base64
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from importlib.metadata import version
-from io import BytesIO
 from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
 from PIL import Image as Pillow
 from PIL import ImageDraw
-from scipy import ndimage
 
+from wardround_client.images.picture import base64_of, colour_of, draw_edges, greys
 from wardround_client.intake.scan_report import shown
-from wardround_client.preparation import preprocessing
-from wardround_client.preparation.outline_page import LEAST_PIXELS, colour_of, three_planes
+from wardround_client.preparation.outline_page import LEAST_PIXELS, three_planes
 from wardround_client.preview.stages import Example, Stage
 from wardround_client.tasks.box_form import CLASS
 from wardround_common.pages.documents import documents
@@ -89,9 +86,8 @@ def picture(stage: Stage) -> str:
 
     From 0 to 1 where it is scaled, else from its 0.5th to its 99.5th percentile.
     """
-    low, high = (0.0, 1.0) if stage.scaled else np.percentile(stage.pixels, preprocessing.PERCENTILES)
-    greys = np.clip((stage.pixels - low) / (high - low), 0, 1) if high > low else np.zeros_like(stage.pixels)
-    eight: NDArray[np.uint8] = (greys * 255).astype(np.uint8)
+    shown = np.clip(stage.pixels, 0, 1) if stage.scaled else greys(stage.pixels)
+    eight: NDArray[np.uint8] = (shown * 255).astype(np.uint8)
     planes = eight if len(eight) == 3 else np.repeat(eight[:1], 3, axis=0)
     canvas = Pillow.fromarray(np.ascontiguousarray(planes.transpose(1, 2, 0)))
     longer = max(canvas.size)
@@ -99,20 +95,12 @@ def picture(stage: Stage) -> str:
     width, height = (max(1, round(side * times)) for side in canvas.size)
     canvas = canvas.resize((width, height), Pillow.Resampling.LANCZOS if times < 1 else Pillow.Resampling.NEAREST)
     if stage.mask is not None:
-        canvas = _edged(canvas, Pillow.fromarray(stage.mask).resize((width, height), Pillow.Resampling.NEAREST))
+        shades = np.array(canvas)
+        draw_edges(shades, np.asarray(Pillow.fromarray(stage.mask).resize(canvas.size, Pillow.Resampling.NEAREST)))
+        canvas = Pillow.fromarray(shades)
     draw = ImageDraw.Draw(canvas)
     for box in stage.boxes:
         top, left, bottom, right = (float(edge) * times for edge in list(box)[:CLASS])
         corners = (left, top, max(left, right - 1), max(top, bottom - 1))
         draw.rectangle(corners, outline=colour_of(int(list(box)[CLASS])), width=2)
-    file = BytesIO()
-    canvas.save(file, "PNG", optimize=True)
-    return base64.b64encode(file.getvalue()).decode("ascii")
-
-
-def _edged(canvas: Pillow.Image, mask: Pillow.Image) -> Pillow.Image:
-    shades, classes = np.array(canvas), np.asarray(mask)
-    for structure in np.unique(classes[classes > 0]).tolist():
-        there = classes == structure
-        shades[there & ~ndimage.binary_erosion(there)] = colour_of(structure - 1)
-    return Pillow.fromarray(shades)
+    return base64_of(canvas)

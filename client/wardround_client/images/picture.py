@@ -1,0 +1,54 @@
+"""What all pictures for people have in common: greys, the colours and edges of structures, and how they are written."""
+
+from __future__ import annotations
+
+import base64
+from io import BytesIO
+from typing import Any
+
+import numpy as np
+import scipy
+from numpy.typing import NDArray
+from PIL import Image as Pillow
+
+DARKEST_BRIGHTEST = (0.5, 99.5)
+"""Percentiles of an image between which its greys lie."""
+COLOURS = ((230, 159, 0), (86, 180, 233), (0, 158, 115), (240, 228, 66), (213, 94, 0), (204, 121, 167))
+"""Of the first structure, the second and so on, for eyes of every kind (Okabe and Ito 2008); they repeat."""
+Shades = NDArray[np.uint8]
+"""A picture: (rows, columns, 3), or (rows, columns) of greys."""
+
+
+def greys(values: NDArray[np.floating[Any]]) -> NDArray[np.floating[Any]]:
+    """Bring an image's values to 0 to 1, but for the brightest and the darkest few."""
+    low, high = np.percentile(values, DARKEST_BRIGHTEST)
+    return np.clip((values - low) / (high - low), 0, 1) if high > low else np.zeros_like(values)
+
+
+def colour_of(number: int) -> tuple[int, int, int]:
+    """Return the colour of a structure or class, by its number from 0."""
+    return COLOURS[number % len(COLOURS)]
+
+
+def edge_of(there: NDArray[np.bool_], width: int = 1) -> NDArray[np.bool_]:
+    """Return the pixels of a structure at its edge, ``width`` of them from outside to inside."""
+    edge: NDArray[np.bool_] = there & ~scipy.ndimage.binary_erosion(there, iterations=width)
+    return edge
+
+
+def draw_edges(shades: Shades, structures: Shades, width: int = 1) -> None:
+    """Draw the edges of structures into a picture of their size, each in its colour; 0 is background."""
+    for number in np.unique(structures[structures > 0]).tolist():
+        shades[edge_of(structures == number, width)] = colour_of(number - 1)
+
+
+def png_of(picture: Pillow.Image | Shades) -> bytes:
+    """Write a picture as PNG."""
+    drawn = Pillow.fromarray(picture) if isinstance(picture, np.ndarray) else picture
+    drawn.save(file := BytesIO(), "PNG", optimize=True)
+    return file.getvalue()
+
+
+def base64_of(picture: Pillow.Image | Shades) -> str:
+    """Write a picture as PNG in Base64, as pages hold it."""
+    return base64.b64encode(png_of(picture)).decode("ascii")

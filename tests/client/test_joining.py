@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import stat
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -89,6 +90,21 @@ def test_a_request_that_a_fast_clock_dated_is_written_anew_when_the_clock_is_men
     request, new = begin(hospital, "St Mary", data, None, NOW - timedelta(hours=1))
     assert (request.made, new) == (NOW - timedelta(hours=1), True)
     assert hospital.request() == request
+
+
+def test_an_invitation_that_is_accepted_again_brings_back_the_coordinators_authority(hospital: HospitalFolder) -> None:
+    invitation = invited(hospital)
+    assert accept(hospital, invitation, now=NOW).new
+    hospital.ca_certificate.unlink()  # as a crash between the two files leaves it
+    assert not accept(hospital, invitation, now=NOW).new
+    assert hospital.ca_certificate.read_bytes() == AUTHORITY
+
+
+def test_a_folder_of_images_whose_path_is_no_text_is_refused_before_anything_is_kept(tmp_path: Path) -> None:
+    folder = HospitalFolder(tmp_path / "state")
+    with pytest.raises(DataError, match="bytes that are not UTF-8 text"):
+        begin(folder, "St Mary", Path(os.fsdecode(b"/images/\xff")), None, NOW)
+    assert not folder.path.exists()
 
 
 @pytest.mark.parametrize("curve", [SECP384R1(), None])

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import random
 import shutil
+import stat
 from collections.abc import Callable
 from contextlib import closing
 from pathlib import Path
@@ -202,6 +203,7 @@ def test_rebuilt_from_the_audit_log_nobody_has_spent_less_than_they_did(lived: L
     with pytest.raises(StorageError):
         open_ledger(lived.state, lived.folder.identity())
     lived.well("ledger", "rebuild", "--yes")
+    assert {stat.S_IMODE(path.stat().st_mode) for path in lived.state.glob(f"{LEDGER_NAME}*")} == {0o600}
     assert lived.spent() >= once.spent() - 1e-6
     assert lived.spent() == pytest.approx(once.spent(), rel=1e-4)
     assert verified(lived.state, lived.folder.identity()).faults == ()

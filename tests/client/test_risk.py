@@ -20,7 +20,7 @@ from wardround_client.tasks.contract import Asked, Case, Chosen
 from wardround_client.tasks.risk import USUAL, likelihood, outcome, risks_of
 from wardround_client.training.rehearsal import rehearse
 from wardround_common.errors import LabelError, MessageError, StudyError
-from wardround_common.metrics.survival import RANKS, UNIT, RiskSums, at_time, surviving
+from wardround_common.metrics.survival import BINS, RANKS, UNIT, RiskSums, at_time, surviving
 from wardround_common.study.file import Study
 from wardround_common.study.networks import known_networks
 from wardround_common.tasks.risk import TASK, Risk
@@ -116,6 +116,25 @@ def test_concordance_is_that_of_all_pairs_counted_one_by_one(seed: int) -> None:
             pairs += 1
             right += 1.0 if last[one] > last[other] else 0.5 if last[one] == last[other] else 0.0
     assert sums.figures()["c_index"] == pytest.approx(right / pairs, abs=1e-12)
+
+
+def test_in_levels_risks_of_one_bin_give_the_same_ranks_and_concordance_is_nearly_the_same() -> None:
+    survived, event, losses = np.array([1]), np.array([1]), np.zeros(1)
+    for level in range(BINS):
+        inside = level / BINS + np.array([0, 0.5, 1 - 1e-9]) / BINS
+        ranks = [RiskSums.of(survived, event, np.full((1, TIMES), p), losses).in_levels().ranks for p in inside]
+        assert len({one.tobytes() for one in ranks}) == 1
+    rng = np.random.default_rng(0)
+    risks = rng.uniform(size=(2000, 1)) * np.linspace(0.5, 1, TIMES)
+    came = rng.uniform(size=2000) < risks[:, -1]
+    exact = RiskSums.of(rng.integers(0, TIMES, 2000), came.astype(np.int64), risks, np.zeros(2000))
+    sums = exact.in_levels()
+    assert np.array_equal(sums.ranks.sum(axis=2), exact.outcomes())
+    assert np.count_nonzero(sums.ranks.sum(axis=(0, 1))) == BINS
+    RiskSums.from_vector(sums.to_vector(), TIMES)
+    found, whole = sums.figures(), exact.figures()
+    assert found.pop("c_index") == pytest.approx(whole.pop("c_index"), abs=0.005)
+    assert found == whole
 
 
 def test_what_is_observed_is_kaplan_meier_counted_by_hand() -> None:

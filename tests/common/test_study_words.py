@@ -126,7 +126,7 @@ def test_show_says_what_exact_sums_tell_of_a_validation_patient() -> None:
         assert "can find out whether the patient is among those who are summed and with which label" in said(study)
         assert "([evaluation] every, levels)" in said(study)
         levelled = said(study.but({"evaluation.levels": True}))
-        assert "Scores are counted in 43 levels. The sums are exact all the same" in levelled
+        assert "Scores are counted in few levels. The sums are exact all the same" in levelled
     outlines = said(parse_study(study_text("a", task="segmentation")))
     assert "with which label" in outlines
     assert "levels)" not in outlines

@@ -8,7 +8,7 @@ so that it is over all hospitals together, and the same wherever the sums were a
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, fields, replace
 
 import numpy as np
 from numpy.typing import NDArray
@@ -88,6 +88,16 @@ class RiskSums:
         if self.times != other.times:
             raise MessageError("sums of risks at other times cannot be added")
         return RiskSums(*(getattr(self, one.name) + getattr(other, one.name) for one in fields(RiskSums)))
+
+    def in_levels(self) -> RiskSums:
+        """Return them with records ranked by the 16 bins in which their last risk is compared; the rest stays exact.
+
+        A rank is counted in the middle of its bin, so that the sums keep their form.
+        """
+        each = RANKS // BINS
+        ranks = np.zeros_like(self.ranks)
+        ranks[..., each // 2 :: each] = self.ranks.reshape(*self.ranks.shape[:2], BINS, each).sum(axis=-1)
+        return replace(self, ranks=ranks)
 
     def to_vector(self) -> Counts:
         """Return the sums as int64: what travels in a message."""

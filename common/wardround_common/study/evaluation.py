@@ -50,8 +50,8 @@ class Evaluation(Section):
     patience: Annotated[int, Field(ge=1, le=100_000)] | None = None
     """best only: the run ends after this many evaluations without a better one."""
     levels: bool = False
-    """Whether scores are counted in few levels (``metrics.score_bins``), which tell less of a patient, and figures less
-    exactly."""
+    """Whether scores are counted in few levels (``metrics.score_bins``), or risks in few ranks, which tell less of a
+    patient, and figures less exactly."""
     usual: Annotated[float, Field(ge=0.5, lt=1)] | None = None
     """The part of new images that are to count as like those of validation patients; the model flags what is further
     from them (``metrics.unlike``). None: nothing of their features is summed, and it flags nothing."""

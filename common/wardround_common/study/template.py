@@ -350,7 +350,7 @@ REASONS: Mapping[tuple[str, str], str] = {
         "Subgroups of fewer patients are merged before their sums leave a hospital, 5 or more; left out: 10."
     ),
     ("evaluation", "levels"): (
-        "Scores are counted in 43 levels, not 1,378 bins, which tell less of a patient; left out: false."
+        "Scores are counted in few levels, not in fine bins, which tell less of a patient; left out: false."
     ),
     ("evaluation", "recalibrated"): (
         "Hospitals also add up how the model does if each recalibrates it on its validation patients; left out: false."

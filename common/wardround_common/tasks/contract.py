@@ -351,7 +351,7 @@ class Task(Generic[T, S]):
     """The keys of other sections that mean nothing to it, such as ``training.personal``, with the reason and what to
     do: a study that sets one is refused."""
     in_levels: Callable[[S], S] | None = None
-    """The sums with scores counted in few levels (``metrics.score_bins``), where a study asks for it; None for a task
+    """The sums with scores or risks counted in few levels, where a study asks for it; None for a task
     whose sums have no histograms of scores."""
     fewest_groups: int = 3
     """Of how many groups on a table by group says more than the metrics."""

@@ -123,6 +123,7 @@ TASK = Task[Risk, RiskSums](
     figures=lambda vectors, section, point, whole: figures_of(vectors, len(section.times)),
     detail=_detail,
     intervals=intervals_of,
+    in_levels=lambda sums: sums.in_levels(),
     terms=lambda section: TERMS,
     horizons=lambda section: tuple(map(section.by, range(len(section.times)))),
     decides="It tells risks, and decides nothing.",

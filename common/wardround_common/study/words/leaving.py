@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from wardround_common.metrics import recalibration
-from wardround_common.metrics.score_bins import LEVELS
 from wardround_common.study.before import asks_intensities
 from wardround_common.study.file import Study
 from wardround_common.study.privacy import DistributedDpSgd, DpSgd, NoPrivacy
@@ -17,7 +16,7 @@ TOLD_BY_SUMS = (
     "evaluations, the surer; of 80 patients mostly by one, of 1,000 by ten"
 )
 TOLD_BY_LEVELS = (
-    f"Scores are counted in {LEVELS} levels. The sums are exact all the same: whoever reads them with their models, "
+    "Scores are counted in few levels. The sums are exact all the same: whoever reads them with their models, "
     "and has an image of a patient, can guess better than by chance whether the patient is among those who are summed "
     "and with which label, masked or not: the fewer patients and the more evaluations, the better ([evaluation] every)."
 )

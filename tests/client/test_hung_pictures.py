@@ -1,4 +1,4 @@
-"""Pictures for people show an image as it hangs in a viewer, with square pixels, whichever way round it is stored."""
+"""Pictures for people show an image as it hangs in a viewer, with square pixels and the letters of its sides."""
 
 from __future__ import annotations
 
@@ -13,6 +13,7 @@ import pytest
 from click.testing import CliRunner
 from numpy.typing import NDArray
 from PIL import Image as Pillow
+from PIL import ImageDraw
 from pydicom import dcmread
 
 from examples import study
@@ -22,7 +23,9 @@ from tiny_dicom import save, tiny
 from turned_patient import PLANES, TURNED, TURNS, hung, patient, place_of, write_series
 from wardround_client.gallery.catalogue import Entry
 from wardround_client.gallery.drawing import drawn
-from wardround_client.images.hanging import AS_STORED, Turn
+from wardround_client.images.hanging import AS_STORED, Hanging, Turn
+from wardround_client.images.orientation import towards_in
+from wardround_client.images.picture import hung as hung_picture
 from wardround_client.prediction.change_picture import picture_of
 from wardround_client.prediction.over_time import VIEWS, Examined, change_of
 from wardround_client.prediction.registration import Registered
@@ -37,7 +40,7 @@ PIXELS = np.add.outer(np.arange(24) * 30, np.arange(40) ** 2).astype(np.uint16)
 """An image that is its own mirror image in no way."""
 
 
-def towards(cosines: list[float]) -> str:
+def side_of(cosines: list[float]) -> str:
     """Return the letter of the side that a direction of the patient leads to."""
     axis = int(np.abs(cosines).argmax())
     return ("LR", "PA", "HF")[axis][int(cosines[axis] < 0)]
@@ -46,7 +49,7 @@ def towards(cosines: list[float]) -> str:
 @pytest.mark.parametrize(("plane", "turn"), TURNED)
 def test_letters_of_sides_are_turned_with_the_image(plane: str, turn: Turn) -> None:
     _, cosines = place_of(plane, turn, (5, 7), 0)
-    assert turn.letters((towards(cosines[:3]), towards(cosines[3:]))) == SIDES[plane]
+    assert turn.letters((side_of(cosines[:3]), side_of(cosines[3:]))) == SIDES[plane]
     assert turn.letters(()) == ()
 
 
@@ -168,3 +171,33 @@ def test_a_picture_of_a_change_hangs_with_its_numbers_upright(plane: str, turn: 
     assert unlike(*found) < 2
     elsewhere = np.abs(found[0].astype(int) - found[1]).max(axis=-1) > 100
     assert np.count_nonzero(elsewhere) < 20  # a number takes some hundred pixels
+
+
+@pytest.mark.parametrize("turn", TURNS)
+def test_a_picture_has_the_letters_of_its_left_and_upper_edge(turn: Turn, monkeypatch: pytest.MonkeyPatch) -> None:
+    written: dict[str, tuple[float, float]] = {}
+    plain = ImageDraw.ImageDraw.text
+
+    def text(self: ImageDraw.ImageDraw, at: tuple[float, float], word: str, *rest: Any, **more: Any) -> None:
+        written[word] = at
+        plain(self, at, word, *rest, **more)
+
+    monkeypatch.setattr(ImageDraw.ImageDraw, "text", text)
+    _, cosines = place_of("axial", turn, (5, 7), 0)
+    towards = (side_of(cosines[:3]), side_of(cosines[3:]))
+    drawn = np.zeros((*turn.inverse.shape(200, 300), 3), np.uint8)
+    found = hung_picture(drawn, Hanging(None, turn, towards=towards))
+    assert found.shape == (200, 300, 3)
+    assert {word: (x < 20, y < 20) for word, (x, y) in written.items()} == {"R": (True, False), "A": (False, True)}
+    rows, columns = np.nonzero(found.max(axis=2) > 128)
+    assert (columns < 30).any()  # they lie in the picture
+    assert (rows < 30).any()
+    assert not hung_picture(drawn, Hanging(None, turn)).any()  # nothing is known, nothing is written
+
+
+def test_an_animals_letters_are_not_written_as_a_persons() -> None:
+    stated = {"Modality": "DX", "PatientOrientation": ["L", "F"]}
+    assert towards_in(tiny(**stated)) == ("L", "F")
+    assert towards_in(tiny(**stated, AnatomicalOrientationType="QUADRUPED")) == ()
+    assert towards_in(tiny(Modality="MR", ImageOrientationPatient=[0, 1, 0, 0, 0, -1])) == ("P", "F")
+    assert towards_in(tiny(np.stack([PIXELS, PIXELS]), **stated)) == ()

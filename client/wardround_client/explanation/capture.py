@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from wardround_client.explanation.explaining import Explained
+from wardround_client.images.picture import WHITE
 from wardround_client.maps.sanity import ALIKE
 from wardround_client.prediction.capture import Picture, captures_of
-from wardround_client.prediction.pictures import GREY, WHITE, Line, lines_of_cautions, made_by, square, with_lines
+from wardround_client.prediction.pictures import GREY, Line, lines_of_cautions, made_by, square, with_lines
 from wardround_client.prediction.sources import NOT_STATED, Equipment, content_of, sources_of
 from wardround_client.tasks.contract import kind_of, probability_of
 from wardround_common.counting import chance

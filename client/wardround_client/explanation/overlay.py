@@ -7,7 +7,7 @@ from numpy.typing import NDArray
 from PIL import Image as Pillow
 
 from wardround_client.images.hanging import NOT_SAID, Hanging
-from wardround_client.images.picture import Shades, edge_of
+from wardround_client.images.picture import Shades, edge_of, hung
 
 FOR, AGAINST, LESION = (230, 97, 1), (69, 117, 255), (0, 200, 120)
 """Of what speaks for the class, what speaks against it, and the edge of an outlined lesion."""
@@ -43,7 +43,7 @@ def drawn(
     if lesion is not None:
         large = np.kron(lesion, np.ones((times, times), bool))
         shades[edge_of(large)] = LESION
-    return hanging.turn.picture(_square(shades, hanging.sides))
+    return hung(_square(shades, hanging.sides), hanging)
 
 
 def _square(shades: Shades, sides: tuple[float, float]) -> Shades:

@@ -15,7 +15,7 @@ from PIL import ImageDraw
 
 from wardround_client.gallery.catalogue import Entry, Shape
 from wardround_client.images.hanging import Hanging
-from wardround_client.images.picture import Shades, base64_of, edge_of, greys
+from wardround_client.images.picture import Shades, base64_of, edge_of, greys, hung
 from wardround_client.intake.scan_report import LARGEST_THUMBNAIL_BYTES, displayed, shades_of, squared
 from wardround_client.volumes import Series, survey
 from wardround_common.errors import ImageRefused
@@ -75,7 +75,7 @@ def _marked(folder: Path, one: Entry, pixels: int) -> Pillow.Image:
     draw, down, across = ImageDraw.Draw(picture), rows / height, columns / width
     for top, left, bottom, right in one.boxes:
         draw.rectangle((left * across, top * down, right * across - 1, bottom * down - 1), outline=OURS)
-    return Pillow.fromarray(hanging.turn.picture(np.asarray(picture)))
+    return Pillow.fromarray(hung(np.asarray(picture), hanging))
 
 
 def _image(path: Path) -> tuple[Shades, Hanging]:

@@ -14,7 +14,7 @@ from wardround_client.images.frames import spacing_of, stated_aspect_of
 from wardround_client.images.image import Image
 from wardround_client.images.intensity import check_image, colour, grey
 from wardround_client.images.meaning import Colour, Grey, Meaning, Values, meaning_of
-from wardround_client.images.orientation import turn_in
+from wardround_client.images.orientation import towards_in, turn_in
 from wardround_client.images.source import read_bytes
 
 __all__ = ["Image", "decode", "dicom_pixels", "finite", "plain_pixels", "read_image", "read_with_header"]
@@ -54,6 +54,7 @@ def read_with_header(path: Path, *, voi: bool = False) -> tuple[Image, FileDatas
             spacing_of(dataset, where=where),
             turn=turn_in(dataset),
             aspect=stated_aspect_of(dataset),
+            towards=towards_in(dataset),
         )
         return image, dataset
 

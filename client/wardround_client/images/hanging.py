@@ -54,8 +54,8 @@ class Turn(NamedTuple):
             return ()
         rows, columns = stated[::-1] if self.exchanged else stated
         return (
-            rows.translate(_OPPOSITE) if self.columns_reversed else rows,
-            columns.translate(_OPPOSITE) if self.rows_reversed else columns,
+            opposite(rows) if self.columns_reversed else rows,
+            opposite(columns) if self.rows_reversed else columns,
         )
 
     @property
@@ -93,6 +93,8 @@ class Hanging(NamedTuple):
     turn: Turn = AS_STORED
     aspect: float = 1.0
     """How high a stored pixel is for its width, where distances are not known."""
+    towards: tuple[str, ...] = ()
+    """Where its rows and columns run to as it is stored, such as ``L`` and ``PF``; empty where that is not known."""
 
     @property
     def sides(self) -> tuple[float, float]:
@@ -109,9 +111,16 @@ NOT_SAID = Hanging()
 """Of an image whose file says nothing of it."""
 
 
-def hanging_of(spacing_mm: Sequence[float] | None, turn: Turn = AS_STORED, aspect: float = 1.0) -> Hanging:
+def hanging_of(
+    spacing_mm: Sequence[float] | None, turn: Turn = AS_STORED, aspect: float = 1.0, towards: tuple[str, ...] = ()
+) -> Hanging:
     """Return how an image hangs, by its (..., row, column) distances as it is stored."""
-    return Hanging(None if spacing_mm is None else (spacing_mm[-2], spacing_mm[-1]), turn, aspect)
+    return Hanging(None if spacing_mm is None else (spacing_mm[-2], spacing_mm[-1]), turn, aspect, towards)
+
+
+def opposite(side: str) -> str:
+    """Return the side of the patient that lies opposite, such as ``AH`` of ``PF``."""
+    return side.translate(_OPPOSITE)
 
 
 def turn_of(

@@ -26,8 +26,10 @@ class Image:
     """What brings it to the way it hangs in a viewer."""
     aspect: float = 1.0
     """How high a pixel is for its width, where it states that and no distances."""
+    towards: tuple[str, ...] = ()
+    """Where its rows and columns run to, by the letters of PatientOrientation; empty where it does not say."""
 
     @property
     def hanging(self) -> Hanging:
         """How it hangs."""
-        return hanging_of(self.spacing_mm, self.turn, self.aspect)
+        return hanging_of(self.spacing_mm, self.turn, self.aspect, self.towards)

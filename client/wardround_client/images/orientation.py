@@ -25,6 +25,7 @@ _STATED, _ANATOMY, _MODALITY = tag("PatientOrientation"), tag("AnatomicalOrienta
 _SIDES = tag("ImageLaterality"), tag("Laterality")
 _LETTERS = re.compile("[APRLHF]{1,3}")
 _WAYS = {"L": (1, 0, 0), "R": (-1, 0, 0), "P": (0, 1, 0), "A": (0, -1, 0), "H": (0, 0, 1), "F": (0, 0, -1)}
+_TOWARDS = ("LR", "PA", "HF")
 _RADIOGRAPHS = frozenset({"CR", "DX", "RG", "PX"})
 _BACK_TO_BACK: dict[str, Mapping[int, tuple[Way, Way]]] = {
     "R": {0: (BACK, FEET), 2: (BACK, LEFT)},
@@ -59,6 +60,21 @@ def turn_in(header: Dataset) -> Turn:
     if slice_ is not None or (modality in _RADIOGRAPHS and not _LIMBS.intersection(parts)):
         return turn_of(*found)
     return AS_STORED
+
+
+def towards_in(header: Dataset) -> tuple[str, ...]:
+    """Return where rows and columns of a single image run to, such as ``L`` and ``PF``; empty where it is not said."""
+    if frames_of(header) > 1:
+        return ()
+    if found := _of_a_slice(header):
+        return tuple(towards(direction) for direction in found)
+    return () if code(header, _ANATOMY) == "QUADRUPED" else patient_orientation(header)
+
+
+def towards(direction: NDArray[np.float64]) -> str:
+    """Return the letter of the side that a direction (3,), towards left, back and head of the patient, leads to."""
+    axis = int(np.abs(direction).argmax())
+    return _TOWARDS[axis][int(direction[axis] < 0)]
 
 
 def patient_orientation(header: Dataset) -> tuple[str, ...]:

@@ -10,11 +10,17 @@ import numpy as np
 import scipy
 from numpy.typing import NDArray
 from PIL import Image as Pillow
+from PIL import ImageDraw, ImageFont
+
+from wardround_client.images.hanging import Hanging, opposite
 
 DARKEST_BRIGHTEST = (0.5, 99.5)
 """Percentiles of an image between which its greys lie."""
 COLOURS = ((230, 159, 0), (86, 180, 233), (0, 158, 115), (240, 228, 66), (213, 94, 0), (204, 121, 167))
 """Of the first structure, the second and so on, for eyes of every kind (Okabe and Ito 2008); they repeat."""
+WHITE, BLACK = (255, 255, 255), (0, 0, 0)
+LEAST_LETTER = 14
+"""Pixels of the height of a letter at the edge of a picture."""
 Shades = NDArray[np.uint8]
 """A picture: (rows, columns, 3), or (rows, columns) of greys."""
 
@@ -23,6 +29,24 @@ def greys(values: NDArray[np.floating[Any]]) -> NDArray[np.floating[Any]]:
     """Bring an image's values to 0 to 1, but for the brightest and the darkest few."""
     low, high = np.percentile(values, DARKEST_BRIGHTEST)
     return np.clip((values - low) / (high - low), 0, 1) if high > low else np.zeros_like(values)
+
+
+def hung(drawn: Shades, hanging: Hanging) -> Shades:
+    """Return a picture (rows, columns, 3) of a stored image as it hangs, with the sides of the patient, where known.
+
+    As in viewers, the letters at the left and the upper edge are those of PatientOrientation (PS3.3 C.7.6.1.1.1).
+    """
+    turned = hanging.turn.picture(drawn)
+    if not hanging.towards:
+        return turned
+    picture = Pillow.fromarray(np.ascontiguousarray(turned))
+    rows, columns = hanging.turn.letters(hanging.towards)
+    font = ImageFont.load_default(size := max(LEAST_LETTER, picture.width // 32))
+    draw = ImageDraw.Draw(picture)
+    left, top = (size // 3, picture.height // 2), (picture.width // 2, size // 3)
+    for at, anchor, side in ((left, "lm", rows), (top, "mt", columns)):
+        draw.text(at, opposite(side), WHITE, font, anchor=anchor, stroke_width=2, stroke_fill=BLACK)
+    return np.array(picture)
 
 
 def colour_of(number: int) -> tuple[int, int, int]:

@@ -14,7 +14,7 @@ from PIL import ImageDraw
 
 from wardround_client.images import read_with_header
 from wardround_client.images.hanging import Hanging
-from wardround_client.images.picture import colour_of, greys
+from wardround_client.images.picture import colour_of, greys, hung
 from wardround_client.prediction.capture import Picture
 from wardround_client.prediction.pictures import (
     GREY,
@@ -80,4 +80,4 @@ def _boxed(
             lines.append((f"{box['class']}: confidence {chance(box['confidence'], 2)}{size}", colour))
     if len(boxes) > MOST_LINES:
         lines.append((f"and {len(boxes) - MOST_LINES} less confident boxes here", GREY))
-    return hanging.turn.picture(np.asarray(canvas)), lines or [("no box", GREY)], pixel_mm
+    return hung(np.asarray(canvas), hanging), lines or [("no box", GREY)], pixel_mm

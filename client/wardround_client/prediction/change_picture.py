@@ -11,9 +11,9 @@ from PIL import Image as Pillow
 from PIL import ImageDraw, ImageFont
 from scipy import ndimage
 
-from wardround_client.images.picture import colour_of, draw_edges, greys, png_of
+from wardround_client.images.picture import WHITE, colour_of, draw_edges, greys, hung, png_of
 from wardround_client.prediction.over_time import Examined
-from wardround_client.prediction.pictures import CAUTION, GREY, WHITE, Line, made_by, square, with_lines
+from wardround_client.prediction.pictures import CAUTION, GREY, Line, made_by, square, with_lines
 from wardround_client.tasks.outline_sizes import millilitres
 from wardround_client.volumes.geometry import Geometry
 
@@ -31,7 +31,6 @@ def picture_of(examinations: Sequence[Examined], change: Mapping[str, Any]) -> b
     lesions.
     """
     first = examinations[0].series.geometry
-    turn = first.hanging.turn
     masks = [_laid(one, one.views[0].astype(np.float32), examinations[0], order=0) for one in examinations]
     counts = np.sum([np.count_nonzero(mask, axis=(1, 2)) for mask in masks], axis=0)
     at = int(counts.argmax()) if counts.any() else first.shape[0] // 2
@@ -43,7 +42,7 @@ def picture_of(examinations: Sequence[Examined], change: Mapping[str, Any]) -> b
             Pillow.fromarray(mask[at].astype(np.uint8)).resize(shades.shape[1::-1], Pillow.Resampling.NEAREST)
         )
         draw_edges(shades, large, width=2)
-        panels.append(with_lines(_numbered(turn.picture(shades), t, one, at, first, change), _lines(t, change)))
+        panels.append(with_lines(_numbered(hung(shades, first.hanging), t, one, at, first, change), _lines(t, change)))
     height = max(len(panel) for panel in panels)
     canvas = np.zeros((height, sum(panel.shape[1] + _BESIDE for panel in panels) - _BESIDE, 3), np.uint8)
     left = 0

@@ -15,7 +15,7 @@ from PIL import Image as Pillow
 from PIL import ImageDraw, ImageFont
 
 from wardround_client.images import read_with_header
-from wardround_client.images.picture import Shades, colour_of, draw_edges, greys
+from wardround_client.images.picture import BLACK, WHITE, Shades, colour_of, draw_edges, greys, hung
 from wardround_client.prediction.capture import Picture
 from wardround_client.prediction.predicting import Done
 from wardround_client.tasks.contract import cautions_of, numbers_of, thresholds_of
@@ -33,7 +33,7 @@ MOST_LINES = 8
 Floats = NDArray[np.floating[Any]]
 Line = tuple[str, tuple[int, int, int]]
 """A line of text and its colour."""
-WHITE, GREY, BLACK, CAUTION = (255, 255, 255), (170, 170, 170), (0, 0, 0), (255, 220, 90)
+GREY, CAUTION = (170, 170, 170), (255, 220, 90)
 _BESIDE = 8
 """Pixels around text."""
 
@@ -71,8 +71,8 @@ def _of_slice(
     cautions: Sequence[Line],
     card: Card,
 ) -> Picture:
-    (_, rows_mm, columns_mm), turn = series.geometry.spacing_mm, series.geometry.hanging.turn
-    shades, pixel_mm = square(greys(series.slice(at)), (rows_mm, columns_mm))
+    hanging = series.geometry.hanging
+    shades, pixel_mm = square(greys(series.slice(at)), hanging.sides)
     large = np.asarray(Pillow.fromarray(mask).resize(shades.shape[1::-1], Pillow.Resampling.NEAREST))
     draw_edges(shades, large, width=2)
     lines: list[Line] = []
@@ -85,7 +85,7 @@ def _of_slice(
         for part, lesion in here[:MOST_LINES]:
             for axis in ("long_axis", "short_axis"):
                 ends = [series.geometry.to_index(place) for place in lesion[axis]]
-                line = [_point(end, (rows_mm, columns_mm), pixel_mm) for end in ends]
+                line = [_point(end, hanging.sides, pixel_mm) for end in ends]
                 draw.line(line, BLACK, 4)  # else it cannot be seen where the image is bright
                 draw.line(line, WHITE, 2)
             if len(one["lesions"]) > 1:
@@ -93,7 +93,7 @@ def _of_slice(
         if len(here) > MOST_LINES:
             lines.append((f"    and {len(here) - MOST_LINES} smaller parts here", colour))
     lines += [*cautions, (f"Slice {at + 1} of {len(series)}. {made_by(card.name)}", GREY)]
-    return Picture(with_lines(turn.picture(np.asarray(canvas)), lines), (at,), pixel_mm, turn)
+    return Picture(with_lines(hung(np.asarray(canvas), hanging), lines), (at,), pixel_mm, hanging.turn)
 
 
 def _of_structure(one: Mapping[str, Any]) -> str:
@@ -113,9 +113,8 @@ def _of_image(done: Done, card: Card) -> Picture:
     image, _ = read_with_header(done.case.files[0])
     shown = np.moveaxis(image.pixels, 0, -1) if len(image.pixels) == 3 else image.pixels[0]
     shades, _ = square(greys(shown), image.hanging.sides)
-    turn = image.hanging.turn
     lines = [*lines_of(done.asked.about | done.answer.facts), *lines_of_cautions(done), (made_by(card.name), GREY)]
-    return Picture(with_lines(turn.picture(shades), lines), turn=turn)
+    return Picture(with_lines(hung(shades, image.hanging), lines), turn=image.hanging.turn)
 
 
 def lines_of(facts: Mapping[str, Any]) -> list[Line]:

@@ -18,7 +18,7 @@ from pydicom.multival import MultiValue
 from pydicom.valuerep import DA, TM, format_number_as_ds
 
 from wardround_client.images.dicom import quiet, refusing
-from wardround_client.images.orientation import patient_orientation
+from wardround_client.images.orientation import patient_orientation, towards
 from wardround_client.tasks.contract import Case
 from wardround_common.errors import ImageRefused
 from wardround_common.results.model_folder import MODEL, Card
@@ -53,8 +53,6 @@ _IN_ANY_LETTERS = frozenset({"LO", "LT", "PN", "SH", "ST", "UC", "UT"})
 _UTF_8 = "ISO_IR 192"
 _SQUARE = 1e-3
 """Of a pixel's side."""
-_TOWARDS = (("L", "R"), ("P", "A"), ("H", "F"))
-"""The letters of the patient's axes, each in its own direction and against it."""
 _WHEN: dict[str, tuple[re.Pattern[str], Callable[[str], object]]] = {
     "StudyDate": (re.compile(r"^(\d{4})\.(\d\d)\.(\d\d)$"), DA),
     "PatientBirthDate": (re.compile(r"^(\d{4})\.(\d\d)\.(\d\d)$"), DA),
@@ -114,11 +112,6 @@ class Plane:
         return np.asarray(pixels @ self.steps.T + self.corner)
 
 
-def _towards(direction: Floats) -> str:
-    axis = int(np.abs(direction).argmax())
-    return _TOWARDS[axis][int(direction[axis] < 0)]
-
-
 @dataclass(frozen=True, eq=False)
 class Sources:
     """The images that an answer is of."""
@@ -144,7 +137,7 @@ class Sources:
         """
         cosines = self._stated(number, "PlaneOrientationSequence").get("ImageOrientationPatient") or ()
         if len(cosines) == 6:
-            return tuple(_towards(np.array(one, np.float64)) for one in (cosines[:3], cosines[3:]))
+            return tuple(towards(np.array(one, np.float64)) for one in (cosines[:3], cosines[3:]))
         return patient_orientation(self.images[0 if self.frames else number])
 
     def side(self, number: int) -> str:

@@ -15,6 +15,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from wardround_client.images.hanging import Hanging, hanging_of, turn_of
+from wardround_client.images.orientation import towards
 from wardround_common.errors import ImageRefused
 
 Floats = NDArray[np.float64]
@@ -103,7 +104,7 @@ class Geometry:
     def hanging(self) -> Hanging:
         """How its slices hang."""
         _, down, across = self.directions.T
-        return hanging_of(self.spacing_mm, turn_of(across, down))
+        return hanging_of(self.spacing_mm, turn_of(across, down), towards=(towards(across), towards(down)))
 
     def to_mm(self, index: ArrayLike) -> Floats:
         """Return the places in mm, (..., 3), of indices (slice, row, column), (..., 3); fractions are allowed."""

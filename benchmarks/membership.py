@@ -8,11 +8,13 @@ label it multiplies, over the evaluations, how many validation patients of the l
 how many would be expected, which images of others tell. ``among``: the chance that a patient who is among them gets a
 higher product than one who is not, each with their label (AUROC). ``label``: the chance that the product of a patient
 among them is higher with their label than with the other, where the network hardly tells it. 0.5 is a guess, 1 is
-certainty.
+certainty. ``--only`` takes one of the parts: ``classes``, which is this, or ``tasks``, the same question to the sums of
+the other tasks (``membership_tasks.py``).
 """
 
 from __future__ import annotations
 
+import argparse
 import csv
 import tempfile
 from pathlib import Path
@@ -21,7 +23,8 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from measure import report
+import membership_tasks
+from measure import known, report
 from robust import Hospitals, study
 from wardround_client import networks
 from wardround_client.training.evaluation import probabilities_of
@@ -97,7 +100,19 @@ def told(
 
 def main() -> None:
     """Measure, print the table, write the figures."""
+    parser = argparse.ArgumentParser(description="What exact sums over validation patients tell of one of them.")
+    parser.add_argument("--only", nargs="+", choices=("classes", "tasks"), default=("classes", "tasks"))
+    only = parser.parse_args().only
     torch.set_num_threads(2)
+    figures = of_classes() if "classes" in only else {}
+    if "tasks" in only:
+        figures |= membership_tasks.figures()
+    meanings = MEANINGS | membership_tasks.MEANINGS
+    report("membership", {name: figures[name] for name in meanings if name in figures}, meanings, known("membership"))
+
+
+def of_classes() -> dict[str, float]:
+    """Measure what the sums of a classification tell."""
     figures = {}
     for network, turned in TURNED.items():
         with tempfile.TemporaryDirectory() as name:
@@ -112,7 +127,7 @@ def main() -> None:
                     drawn = np.mean([told(which, count, labels, size, rng) for _ in range(DRAWS)], axis=0)
                     for what, figure in zip(("among", "label"), drawn, strict=True):
                         figures[f"{what}_{network}_{size}_{form}_{evaluations}"] = float(figure)
-    report("membership", {name: figures[name] for name in MEANINGS}, MEANINGS)
+    return figures
 
 
 if __name__ == "__main__":

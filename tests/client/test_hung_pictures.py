@@ -200,4 +200,6 @@ def test_an_animals_letters_are_not_written_as_a_persons() -> None:
     assert towards_in(tiny(**stated)) == ("L", "F")
     assert towards_in(tiny(**stated, AnatomicalOrientationType="QUADRUPED")) == ()
     assert towards_in(tiny(Modality="MR", ImageOrientationPatient=[0, 1, 0, 0, 0, -1])) == ("P", "F")
+    aslant = [0.8, -0.6, 0, 0.156, 0.208, -0.9656]
+    assert towards_in(tiny(Modality="MR", ImageOrientationPatient=aslant)) == ("LA", "F")
     assert towards_in(tiny(np.stack([PIXELS, PIXELS]), **stated)) == ()

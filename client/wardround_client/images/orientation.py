@@ -8,6 +8,7 @@ left; the outer side, or the armpit, is up.
 
 from __future__ import annotations
 
+import math
 import re
 from collections.abc import Mapping
 
@@ -26,6 +27,7 @@ _SIDES = tag("ImageLaterality"), tag("Laterality")
 _LETTERS = re.compile("[APRLHF]{1,3}")
 _WAYS = {"L": (1, 0, 0), "R": (-1, 0, 0), "P": (0, 1, 0), "A": (0, -1, 0), "H": (0, 0, 1), "F": (0, 0, -1)}
 _TOWARDS = ("LR", "PA", "HF")
+_ASLANT = math.sin(math.radians(15))
 _RADIOGRAPHS = frozenset({"CR", "DX", "RG", "PX"})
 _BACK_TO_BACK: dict[str, Mapping[int, tuple[Way, Way]]] = {
     "R": {0: (BACK, FEET), 2: (BACK, LEFT)},
@@ -72,9 +74,13 @@ def towards_in(header: Dataset) -> tuple[str, ...]:
 
 
 def towards(direction: NDArray[np.float64]) -> str:
-    """Return the letter of the side that a direction (3,), towards left, back and head of the patient, leads to."""
-    axis = int(np.abs(direction).argmax())
-    return _TOWARDS[axis][int(direction[axis] < 0)]
+    """Return the letters of the sides that a direction (3,), towards left, back and head of the patient, leads to.
+
+    The side that it leads to most comes first; others follow from an angle of 15 degrees on (PS3.3 C.7.6.1.1.1).
+    """
+    axes = [int(axis) for axis in np.argsort(-np.abs(direction), kind="stable")]
+    told = [axis for axis in axes if axis == axes[0] or abs(direction[axis]) >= _ASLANT]
+    return "".join(_TOWARDS[axis][int(direction[axis] < 0)] for axis in told)
 
 
 def patient_orientation(header: Dataset) -> tuple[str, ...]:

@@ -35,11 +35,29 @@ def no_room_is_said(where: Path) -> Iterator[None]:
             raise FullDiskError(
                 "the disk is full", where=str(where), do="Make room and run it again; completed work is kept."
             ) from error
+        if file := _in_the_way(where, error):
+            raise StorageError(
+                "this is a file, and a folder is to be there",
+                where=str(file),
+                do="Name another folder, or move it away.",
+            ) from error
         raise StorageError(
             f"the file cannot be written ({error.strerror or type(error).__name__})",
             where=str(where),
             do="Check that the folder exists and is writable.",
         ) from error
+
+
+def _in_the_way(path: Path, error: OSError) -> Path | None:
+    """Return the file that lies where a folder would have to be, for this path or one below it to be written."""
+    match error:
+        case NotADirectoryError():
+            places: Sequence[Path] = (path, *path.parents)
+        case FileExistsError():  # of a folder that is made; a file that may not be replaced is no folder's place
+            places = path.parents
+        case _:
+            return None
+    return next((each for each in places if each.is_file()), None)
 
 
 def is_out_of_room(error: BaseException | None, folder: Path) -> bool:

@@ -17,7 +17,7 @@ from matplotlib.figure import Figure
 
 from wardround_common.errors import RoundError, StorageError, StudyError
 from wardround_common.results import FEDERATED, Results
-from wardround_common.storage import write_atomically
+from wardround_common.storage import no_room_is_said, write_atomically
 from wardround_common.study.file import Study, read_study
 from wardround_common.study.privacy import DpSgd
 from wardround_common.tasks.registry import task_of
@@ -277,7 +277,9 @@ def _claim(plan: Sweep, hospitals: list[str]) -> None:
                 do="Use the options that it began with, or name another folder with --out.",
             )
         return
-    if plan.folder.exists() and any(plan.folder.iterdir()):
+    with no_room_is_said(plan.folder):
+        others = plan.folder.exists() and any(plan.folder.iterdir())
+    if others:
         raise StorageError(
             "this folder is not empty, and holds no sweep", where=str(plan.folder), do="Name another one with --out."
         )

@@ -37,6 +37,7 @@ def wardround(
         [*COMMAND, *map(str, arguments)],
         cwd=cwd,
         env=os.environ | {"COLUMNS": "100"} | path | environment,
+        stdin=subprocess.DEVNULL,
         capture_output=True,
         encoding="utf-8",
         timeout=60,
@@ -256,6 +257,13 @@ def test_control_c_stops_with_130_and_one_word(tmp_path: Path) -> None:
         _, errors = process.communicate(timeout=30)
     assert process.returncode == 130
     assert errors.strip() == "Stopped."
+
+
+def test_a_question_that_nobody_answers_says_what_follows_from_that(tmp_path: Path) -> None:
+    asks = "from wardround_common.shell.commands import confirm\ndef app() -> None:\n    confirm('Do it?', 'Not done.')"
+    plugin(tmp_path, "ask", asks)
+    done = wardround("ask", cwd=tmp_path, plugins=tmp_path)
+    assert (done.returncode, done.stderr.strip()) == (130, "Stopped. Not done.")
 
 
 def test_a_pipe_that_was_closed_while_a_file_is_written_is_not_blamed_on_the_file(tmp_path: Path) -> None:

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from wardround_common import storage
-from wardround_common.errors import FullDiskError
+from wardround_common.errors import FullDiskError, StorageError
 from wardround_common.storage import BLOCK_BYTES, write_atomically
 
 SIZES = [0, 1, BLOCK_BYTES - 1, BLOCK_BYTES, BLOCK_BYTES + 1, 3 * BLOCK_BYTES, 3 * BLOCK_BYTES + 4097]
@@ -107,3 +107,17 @@ def test_a_disk_that_fills_up_on_the_way_leaves_the_old_file(tmp_path: Path, mon
     with pytest.raises(FullDiskError):
         write_atomically(tmp_path / "file", content_of(4 * BLOCK_BYTES))
     assert {path.name: path.read_bytes() for path in tmp_path.iterdir()} == {"file": b"old"}
+
+
+def test_a_file_in_the_place_of_a_folder_is_named_and_no_other_file_is_called_one(tmp_path: Path) -> None:
+    (tmp_path / "notes").write_text("mine")
+    for path in (tmp_path / "notes" / "out", tmp_path / "notes" / "deeper" / "out"):
+        with pytest.raises(StorageError, match="this is a file, and a folder is to be there") as raised:
+            write_atomically(path, b"")
+        assert raised.value.where == str(tmp_path / "notes")
+    with (
+        pytest.raises(StorageError, match=r"cannot be written \(File exists\)"),
+        storage.no_room_is_said(tmp_path / "notes"),
+    ):
+        os.open(tmp_path / "notes", os.O_WRONLY | os.O_CREAT | os.O_EXCL)
+    assert (tmp_path / "notes").read_text() == "mine"

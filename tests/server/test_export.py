@@ -37,14 +37,14 @@ from wardround_server.report.example import example
 from wardround_server.rounds.checkpoint import read_checkpoint
 from wardround_server.rounds.exported_model import Release, make_card
 from wardround_server.rounds.model_file import write_model
-from wardround_server.service.export import export_run
+from wardround_server.service.export import early_statements, export_run
 from wards import rostered
 
 __all__ = ["at_once"]  # the fixture that is used in every test of this file
 
 
-def stated(folder: Path, of: Study, hospital: str, signer: str = "", study: str = "") -> Path:
-    spent = Spent(study or of.digest(), 1e-5, 2, 2, 0.5, COMPOSED, f"7:{'a' * 64}:{'b' * 128}")
+def stated(folder: Path, of: Study, hospital: str, signer: str = "", study: str = "", charged: int = 2) -> Path:
+    spent = Spent(study or of.digest(), 1e-5, charged, charged, 0.5, COMPOSED, f"7:{'a' * 64}:{'b' * 128}")
     file = folder / f"{hospital}{signer}{study[:1]}.statement"
     file.write_bytes(EpsilonStatement.make(hospital, spent, identity(signer or hospital), datetime.now(UTC)).content())
     return file
@@ -73,6 +73,17 @@ def test_an_export_has_the_study_that_was_approved_the_approvals_and_the_stateme
     export_run(finished, tmp_path / "later", [stated(tmp_path, of, "c")])
     names = {path.name for path in (tmp_path / "later" / "statements").iterdir()}
     assert names == {"hospital-2.statement", "hospital-3.statement"}  # what came before is kept
+
+
+def test_a_statement_that_was_made_before_the_run_was_over_is_told(finished: Path, tmp_path: Path) -> None:
+    run, of = tmp_path / "run", rostered(rounds=1)
+    shutil.copytree(finished, run, ignore=shutil.ignore_patterns("statements"))
+    export_run(run, tmp_path / "out", [stated(tmp_path, of, name) for name in "ab"])
+    assert early_statements(run) == {}
+    export_run(run, tmp_path / "out", [stated(tmp_path, of, "b", charged=0)])
+    assert early_statements(run) == {"b": (0, 1)}
+    export_run(run, tmp_path / "out", [stated(tmp_path, of, "b")])
+    assert early_statements(run) == {}
 
 
 def trained_on(patients: int) -> SplitCounts:

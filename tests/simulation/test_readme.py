@@ -34,6 +34,13 @@ def test_the_section_needs_no_editor_and_as_many_commands_as_are_counted() -> No
     assert f"| commands after the installation | {len(typed) - 1} |" in counted
 
 
+def test_no_private_key_of_the_section_is_committed_by_a_git_add_of_everything() -> None:
+    ignored = (README.parent / ".gitignore").read_text(encoding="utf-8").splitlines()
+    folders = set(re.findall(r"(?:--state|coordinator init) (\S+)", "\n".join(commands())))
+    assert folders == {"A", "B", "C"}
+    assert {f"/{name}/" for name in folders} <= {*ignored}
+
+
 @pytest.mark.slow
 def test_the_readmes_first_round_is_a_round(tmp_path: Path) -> None:
     make_hospitals(

@@ -214,7 +214,7 @@ def test_a_run_with_too_few_hospitals_is_refused_before_the_first_one(file: Path
 
 
 def test_wrong_input_at_the_command_gets_a_message(
-    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], file: Path, tmp_path: Path
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], file: Path, hospitals: Path, tmp_path: Path
 ) -> None:
     for options, code, says in (
         (["--set", "training.roundz=1,2"], 3, "did you mean 'rounds'"),
@@ -224,5 +224,8 @@ def test_wrong_input_at_the_command_gets_a_message(
     ):
         assert typed(monkeypatch, "sweep", file, *options) == code
         assert says in capsys.readouterr().err
+    for command in (["sweep", "--set", "training.rounds=1,2"], ["simulate"]):
+        assert typed(monkeypatch, *command, file, "--hospitals", hospitals, "--out", file, "--no-baselines") == 7
+        assert f"{file}: this is a file, and a folder is to be there" in capsys.readouterr().err
     assert typed(monkeypatch, "simulate", file, "--hospitals", tmp_path, "--set", "training.rounds=none") == 3
     assert "rounds" in capsys.readouterr().err

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 from pathlib import Path
 from typing import Annotated
 
@@ -22,6 +23,11 @@ State = Annotated[
         metavar="DIR", help="The hospital's own folder; by default in this user's data directory.", show_default=False
     ),
 ]
+
+
+def as_named(state: Path | None) -> str:
+    """Return the option by which the next command finds the same folder; nothing where it is this user's usual one."""
+    return "" if state is None else f"--state {shlex.quote(str(state))}"
 
 
 @app.command("show")

@@ -102,7 +102,7 @@ def change_and_show(
 
 def _check_out(out: Path) -> None:
     """Make the folder, before anything is outlined, and check that nothing else is in it."""
-    with no_room_is_said(out):
+    with no_room_is_said(out / LINES):
         out.mkdir(parents=True, exist_ok=True, mode=0o700)
         others = {path.name for path in out.iterdir()}
     ours = (LINES, TABLE, PICTURE)

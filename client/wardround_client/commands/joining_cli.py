@@ -8,7 +8,7 @@ from typing import Annotated
 
 import typer
 
-from wardround_client.commands.audit_cli import State
+from wardround_client.commands.audit_cli import State, as_named
 from wardround_client.commands.format_option import Formats
 from wardround_common.shell.command_options import Allow, AsJson, Compared, ConfirmPatients, LabelAttribute, Labels
 from wardround_common.shell.commands import confirm
@@ -88,15 +88,17 @@ def init(
         f"Wrote {written}{over}: send it to the coordinator, and read this fingerprint to them by telephone.\n"
         f"Read {folder.path / POLICY_NAME}, and change what does not suit this hospital.\n"
         f"{'' if label_attribute else _labels_missing(data, labels)}"
-        f"{_REBUILD if new_keys and (folder.path / LEDGER_NAME).exists() else ''}"
-        "Once you have the invitation, run: wardround hospital serve INVITATION"
+        f"{_rebuild(state) if new_keys and (folder.path / LEDGER_NAME).exists() else ''}"
+        f"Once you have the invitation, run: wardround hospital serve INVITATION {as_named(state)}".rstrip()
     )
 
 
-_REBUILD = (
-    "The ledger of what patients have spent is signed with the old keys. Before you start the service, so that studies "
-    "can be trained, run: wardround hospital ledger rebuild\n"
-)
+def _rebuild(state: Path | None) -> str:
+    command = f"wardround hospital ledger rebuild {as_named(state)}".rstrip()
+    return (
+        "The ledger of what patients have spent is signed with the old keys. Before you start the service, so that "
+        f"studies can be trained, run: {command}\n"
+    )
 
 
 def _labels_missing(data: Path, labels: Path | None) -> str:

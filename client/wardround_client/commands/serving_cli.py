@@ -8,7 +8,7 @@ from typing import Annotated
 
 import typer
 
-from wardround_client.commands.audit_cli import State
+from wardround_client.commands.audit_cli import State, as_named
 from wardround_client.commands.joining_cli import accept_file
 from wardround_common.shell.command_options import (
     AsJson,
@@ -94,7 +94,7 @@ def pause(state: State = None) -> None:
             hospital.pause()
     except ServiceAwayError:
         pause_work(folder)
-    typer.echo("Paused: no new work is started. Resume with: wardround hospital resume")
+    typer.echo(f"Paused: no new work is started. Resume with: wardround hospital resume {as_named(state)}".rstrip())
 
 
 def resume(state: State = None) -> None:

@@ -85,7 +85,12 @@ def confirm(question: str, otherwise: str, *, err: bool = False) -> None:
 
     ``err``: ask on standard error, where standard output is for a program.
     """
-    if not click.confirm(question, err=err):
+    try:
+        agreed = click.confirm(question, err=err)
+    except click.Abort as stop:  # Ctrl-C, or nobody there to answer
+        stop.add_note(otherwise)
+        raise
+    if not agreed:
         click.echo(otherwise, err=True)
         raise typer.Exit(DECLINED)
 

@@ -154,7 +154,7 @@ def export(
     from wardround_server.report.card_words import read_words
     from wardround_server.rounds.exported_model import Release
     from wardround_server.service.coordinator_audit import note_export
-    from wardround_server.service.export import check_over, export_run
+    from wardround_server.service.export import check_over, early_statements, export_run
     from wardround_server.service.runs import ARCHIVE
     from wardround_server.state.coordinator_folder import CoordinatorFolder
 
@@ -168,6 +168,12 @@ def export(
     copied = export_run(source, target, statement or (), release)
     typer.echo(f"Copied {', '.join(copied[:-1])} and {copied[-1]} to {target}")
     typer.echo(said_of_release(target))
+    for hospital, (stated, answered) in early_statements(source).items():
+        typer.echo(
+            f"The statement of {hospital} is of {stated} rounds, and it answered in {answered}: its epsilon is too "
+            "small. Ask for a new one, and export again with it.",
+            err=True,
+        )
 
 
 FOLLOW_S = 0.5

@@ -7,6 +7,7 @@ lists; what does not hold is not exported.
 from __future__ import annotations
 
 import json
+from collections import Counter
 from collections.abc import Iterable
 from dataclasses import replace
 from pathlib import Path
@@ -87,6 +88,25 @@ def export_run(
         if not release.public or read_statement(study, path).hospital in shown:
             more[f"{STATEMENTS}/{path.name}"] = read_whole(path)
     return exported_model.export_model(run, study, out, replace(release, more=more))
+
+
+def early_statements(run: Path) -> dict[str, tuple[int, int]]:
+    """Return of which hospitals the kept statement is of fewer rounds than they answered: rounds stated, and answered.
+
+    It was made before the run was over, or of a ledger that does not know all of it: its epsilon is too small.
+
+    Raises:
+        StorageError: a file cannot be read.
+        MessageError: a statement does not hold.
+    """
+    study = _study(run)
+    answered = Counter(name for one in exported_model.read_results(run).rounds for name in one.answered)
+    kept = [read_statement(study, path) for path in sorted((run / STATEMENTS).glob("*.statement"))]
+    return {
+        one.hospital: (one.rounds_charged, answered[one.hospital])
+        for one in kept
+        if one.rounds_charged < answered[one.hospital]
+    }
 
 
 def _published(run: Path) -> frozenset[str]:

@@ -184,7 +184,7 @@ def _membership(
     run: FinishedRun, wanted: Wanted, workers: Workers, show: Show, not_done: list[str]
 ) -> MembershipFinding | None:
     if wanted.sites is None:
-        where = "are at the hospitals" if run.deployed else "were not given"
+        where = "are at the hospitals" if run.deployed else "were not given (--hospitals DIR)"
         not_done.append(f"Membership inference: the hospitals' images {where}.")
         return None
     task = task_of(run.results.study.task)

@@ -176,7 +176,11 @@ def test_a_head_that_a_crash_left_behind_its_ledger_is_no_loss(lived: Lived) -> 
 @pytest.mark.parametrize("loss", LOST)
 def test_a_verified_copy_brings_back_what_was_spent(lived: Lived, once: Lived, loss: str) -> None:
     LOSSES[loss][0](lived)
+    there = [path for name in (LEDGER_NAME, HEAD_NAME, KEY_NAME) if (path := lived.state / name).exists()]
+    before = {path.name: path.read_bytes() for path in there}
     said = lived.well("ledger", "restore", lived.place / "whole")
+    kept = {path.name: path.read_bytes() for path in lived.folder.replaced.glob("*/*")}
+    assert before.items() <= kept.items()  # whatever they were, they may be all that tells of a later charge
     assert "Restored the ledger: 8 entries" in said
     assert "does not record" not in said
     assert lived.spent() == once.spent()

@@ -127,10 +127,19 @@ def test_show_says_what_exact_sums_tell_of_a_validation_patient() -> None:
         assert "([evaluation] every, levels)" in said(study)
         levelled = said(study.but({"evaluation.levels": True}))
         assert "Scores are counted in few levels. The sums are exact all the same" in levelled
+        for words in (said(study), levelled):
+            assert "a model made up for one image finds both out by one evaluation, of however many patients" in words
     outlines = said(parse_study(study_text("a", task="segmentation")))
     assert "with which label" in outlines
     assert "levels)" not in outlines
     assert "with which label" not in said(parse_study(study_text("a", task="generation", dp=False)))
+
+
+def test_show_says_what_a_coordinator_learns_by_made_up_sums_of_features() -> None:
+    asked = parse_study(study_text("a")).but({"evaluation.usual": 0.95})
+    told = "makes up the first ones learns from the histogram whether one image is among them"
+    assert told in said(asked)
+    assert told not in said(asked.but({"evaluation.usual": None}))
 
 
 def test_show_says_which_sums_are_one_hospitals_own_although_they_are_masked() -> None:

@@ -21,6 +21,10 @@ TOLD_BY_LEVELS = (
     "and with which label, masked or not: the fewer patients and the more evaluations, the better ([evaluation] every)."
 )
 
+TOLD_BY_MADE_UP_MODEL = (
+    "A coordinator that sends a model made up for one image finds both out by one evaluation, of however many patients."
+)
+
 
 def leaves(study: Study) -> Iterator[str]:
     """Say what of a hospital others read."""
@@ -58,9 +62,10 @@ def leaves(study: Study) -> Iterator[str]:
 def _told_by_sums(study: Study) -> Iterator[str]:
     """Say what exact sums tell of one patient; nothing of images that have no label."""
     if study.evaluation.levels:
-        yield TOLD_BY_LEVELS
+        yield f"{TOLD_BY_LEVELS} {TOLD_BY_MADE_UP_MODEL}"
     elif not task_in(study).generates:
-        yield f"{TOLD_BY_SUMS} ([evaluation] every{', levels' if task_in(study).in_levels else ''})."
+        levels = ", levels" if task_in(study).in_levels else ""
+        yield f"{TOLD_BY_SUMS} ([evaluation] every{levels}). {TOLD_BY_MADE_UP_MODEL}"
 
 
 def _counted(study: Study) -> Iterator[str]:
@@ -99,7 +104,8 @@ def _features(study: Study) -> Iterator[str]:
     yield (
         f"Twice at the end, {'masked in the same way: ' if study.aggregation.secure else ''}sums over the validation "
         "patients' images as the finished model sees them: the count, sums and sums of products of 32 numbers of each, "
-        "and a histogram of how far each lies from the others. They go with the model."
+        "and a histogram of how far each lies from the others. They go with the model, but for a public release. "
+        "A coordinator that makes up the first ones learns from the histogram whether one image is among them."
         f"{uncovered if isinstance(study.privacy, DpSgd) else ''}"
     )
 

@@ -54,7 +54,7 @@ def export(
         out: folder to write to; None for the run's name in this folder.
         words: file with what people say of the model, for its card.
         key: file with the private key to sign with; without one nobody signs.
-        public: leave out report and results, which state small numbers of patients.
+        public: leave out report and results, which state small numbers of patients, and ``unlike.json``.
         hospital: write the own model of this simulated hospital instead, where the study lets each keep a part
             (``personal``).
 

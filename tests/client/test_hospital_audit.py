@@ -324,6 +324,8 @@ def test_the_coordinators_log_is_checked_with_the_key_of_the_invitation(folder: 
     assert "entry 1 is not what the coordinator signed" in str(wrong.exception)
     none = run(folder, "audit", "verify", "--against", str(invite(folder)))
     assert isinstance(none.exception, StorageError)
+    missing = run(folder, "audit", "verify", "--against", str(tmp_path / "typo.log"))
+    assert "typo.log: the audit log cannot be read (No such file or directory)" in str(missing.exception)
 
 
 def test_another_identity_begins_another_log_and_the_old_one_is_kept(folder: HospitalFolder) -> None:

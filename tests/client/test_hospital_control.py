@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import stat
-import time
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import fields, replace
 from datetime import UTC, datetime, timedelta
@@ -22,6 +21,7 @@ from wardround_client.intake.kept_pixels import Room
 from wardround_client.intake.readers import read_in_processes
 from wardround_client.service import control
 from wardround_client.service.asking import asking
+from wardround_client.service.hospital_service import HospitalService
 from wardround_client.service.stages import StudyStage
 from wardround_client.service.status import HospitalStatus, Lasting, stopped_status
 from wardround_common.control import control_pb2 as pb
@@ -131,11 +131,20 @@ def test_a_hospital_that_is_stopped_says_since_when_and_what_outlasts_its_servic
     assert "train: it failed" in said
 
 
-def test_watching_by_command_ends_when_the_service_does_and_says_so(tmp_path: Path) -> None:
+def test_watching_by_command_ends_when_the_service_does_and_says_so(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asked, status = [], HospitalService.status
+
+    def noted(service: HospitalService) -> HospitalStatus:
+        asked.append(service)
+        return status(service)
+
+    monkeypatch.setattr(HospitalService, "status", noted)
     with ThreadPoolExecutor(1) as pool:
         with at_work(tmp_path, "waiting"):
             watching = pool.submit(CliRunner().invoke, app, ["status", "--state", str(tmp_path), "--watch"])
-            time.sleep(0.4)
+            until(lambda: len(asked) > 1)  # the second time by the watching
             assert not watching.done()
         done = watching.result(20)
     assert isinstance(done.exception, ServiceAwayError)

@@ -296,7 +296,7 @@ def lines(place: Path) -> Iterator[bytes]:
         StorageError: there is none, or it cannot be read.
     """
     paths = segments(place) if place.is_dir() else [place]
-    if not paths or not paths[0].exists():
+    if not paths:
         raise no_log_yet(place)
     for path in paths:
         try:

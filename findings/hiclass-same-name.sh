@@ -4,7 +4,7 @@
 # finding of the liver has "benign" in common with a benign finding of the lung. The classifiers of the same package
 # tell such classes apart by the names above them. A classifier that is wrong about the organ of every patient has half
 # of all points.
-# Expected: a class and its ancestors are nodes of the tree (Silla and Freitas 2011, section 5, which is cited), and two
+# Expected: a class and its ancestors are nodes of the tree (Silla and Freitas 2011, which is cited), and two
 # nodes are not one because they have the same name: 0, as with names that hold their way down.
 # Seen: "the organ of all 100 patients is wrong: precision 0.50, recall 0.50, F1 0.50; with the organ in each name 0.00,
 # 0.00, 0.00"

@@ -290,9 +290,20 @@ def test_a_decoder_that_crashes_costs_one_file_once_the_same_command_is_run_agai
     assert refused == {"crash.dcm": "decoder-crashed", "1.dcm": ""}
 
 
-def test_answers_that_an_earlier_run_wrote_among_the_images_are_no_images(classifier: Path, tmp_path: Path) -> None:
+def test_answers_are_not_written_among_the_images_where_a_scan_would_take_their_pictures_for_images(
+    classifier: Path, tmp_path: Path
+) -> None:
+    folder = images(tmp_path / "images", 1)
+    for out in (folder, folder / "a" / "b"):
+        with pytest.raises(DataError, match="the predictions would lie among the images"):
+            predict(classifier, folder, "--out", out)
+    assert [path.name for path in folder.iterdir()] == ["0.dcm"]
+
+
+def test_answers_that_somebody_put_among_the_images_are_no_images(classifier: Path, tmp_path: Path) -> None:
     folder = images(tmp_path / "images", 2)
-    assert predict(classifier, folder, "--out", folder / "first", "--preview")[0] == 0
+    assert predict(classifier, folder, "--out", tmp_path / "first", "--preview")[0] == 0
+    (tmp_path / "first").rename(folder / "first")
     (folder / "mine").mkdir()
     (folder / "mine" / "predict.json").write_text('{"of": "somebody else"}')
     code, lines, _ = predict(classifier, folder, "--out", tmp_path / "second", "--preview")

@@ -14,6 +14,7 @@ from wardround_client.intake.record import check_allowed
 from wardround_client.prediction.case_by_case import Told as Told
 from wardround_client.prediction.case_by_case import Way, case_by_case, clinical_table
 from wardround_client.prediction.dicom_out import Kind
+from wardround_client.prediction.inputs import check_apart
 from wardround_client.prediction.keeping import Kept, Line
 from wardround_client.prediction.model import Model, open_model
 from wardround_client.prediction.predicting import NotDone, ask, asking_of
@@ -134,7 +135,7 @@ def predict(
     Raises:
         StorageError: the model's folder is not whole, or the folder for the predictions cannot be used.
         MessageError: the list of the model's files is signed, and the signature is not valid.
-        DataError: an input is not there, or there is nothing to ask about.
+        DataError: an input is not there, there is nothing to ask about, or ``out`` lies among the images.
         DeviceError: the device is not here.
     """
     named = [Path(one) for one in ([inputs] if isinstance(inputs, Path | str) else inputs)]
@@ -142,6 +143,7 @@ def predict(
         raise DataError("there is nothing to ask the model about", do="Name images, series or folders of them.")
     allowed, place = frozenset(allow), None if out is None else Path(out)
     check_allowed(allowed)
+    check_apart(named, place, "predictions")
     opened = open_model(Path(model), choose(device), None if calibration is None else Path(calibration))
     asking, own = asking_of(opened), opened.calibration
     coded = getattr(opened.study.task, "coded", {})  # not every task has classes

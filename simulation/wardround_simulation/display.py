@@ -9,6 +9,7 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, TaskID, TextColumn, TimeElapsedColumn, TimeRemainingColumn
 from rich.progress import Progress as Bars
 
+from wardround_common.counting import count
 from wardround_common.results import RoundRecord
 from wardround_common.tasks.registry import TASKS
 from wardround_simulation.run.plan import Progress
@@ -80,7 +81,7 @@ def _label(metric: str) -> str:
 
 def describe(record: RoundRecord) -> str:
     """Say what a round gave, in a line."""
-    parts = [f"{len(record.answered)} hospitals"]
+    parts = [count(len(record.answered), "hospital")]
     if record.refused:
         parts.append("refused")
     if record.absent:

@@ -287,7 +287,7 @@ def test_an_empty_or_unreadable_folder_is_answered_without_its_place(
     code, said = gallery(folder, "--json")
     assert code == 4
     answer = json.loads(said.split("\n")[0])
-    assert answer["failed"] == ("all 1 files were refused" if content else "the folder holds no files")
+    assert answer["failed"] == ("the only file was refused" if content else "the folder holds no files")
     assert str(tmp_path) not in said
     images.rename(tmp_path / "away")
     assert json.loads(gallery(folder, "--json")[1].split("\n")[0])["failed"] == "the folder of images is not there"

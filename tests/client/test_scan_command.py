@@ -112,7 +112,7 @@ def test_the_report_says_that_the_check_was_relaxed(folder: Path, tmp_path: Path
         (lambda folder: folder.mkdir(), "holds no files"),
         (lambda folder: None, "no such folder"),
         (lambda folder: folder.touch(), "a file, not a folder"),
-        (lambda folder: save(tiny(PatientName="Meyer^Anna"), folder / "a.dcm"), "all 1 files were refused"),
+        (lambda folder: save(tiny(PatientName="Meyer^Anna"), folder / "a.dcm"), "the only file was refused"),
     ],
     ids=["empty", "missing", "a file", "all refused"],
 )

@@ -10,6 +10,7 @@ from rich.text import Text
 
 from wardround_client.spending.budget import BudgetStatement
 from wardround_client.spending.budget_words import level_name, over_cap, shown
+from wardround_common.counting import count
 from wardround_common.pages.documents import documents
 
 
@@ -17,7 +18,7 @@ def screen(statement: BudgetStatement) -> Group:
     """Lay the statement out as tables."""
     cap = f"{statement.patient_cap:g}" if statement.patient_cap is not None else "none: there is no policy"
     lines = [
-        f"{statement.patients:,} patients · epsilon at delta {statement.delta:g} · cap per patient: {cap}",
+        f"{count(statement.patients, 'patient')} · epsilon at delta {statement.delta:g} · cap per patient: {cap}",
         f"spent most: {shown(statement.highest_spent)} · including what open studies may still spend: "
         f"{shown(statement.highest_planned)}",
     ]

@@ -9,6 +9,7 @@ from typing import Annotated, Literal
 import typer
 
 from wardround_client.commands.audit_cli import State
+from wardround_common.counting import count
 from wardround_common.shell.command_options import AsJson, Device
 
 MEMORY = 4 << 30
@@ -101,7 +102,7 @@ def _make(state: Path, folder: Path | None, explain: int, device: str, *, as_jso
         typer.echo(json.dumps(vars(about) | {"folder": ""}, ensure_ascii=False))  # no path is told
         return
     typer.echo(
-        f"{about.images:,} images of {about.patients:,} patients; "
+        f"{count(about.images, 'image')} of {count(about.patients, 'patient')}; "
         f"{about.labelled:,} labelled, {about.outlined:,} with outlines or boxes"
     )
     if about.model:

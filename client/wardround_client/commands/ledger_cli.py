@@ -9,6 +9,7 @@ from typing import Annotated
 import typer
 
 from wardround_client.commands.audit_cli import State
+from wardround_common.counting import count
 from wardround_common.shell.command_options import AsJson, Heads
 from wardround_common.shell.commands import Commands, confirm
 
@@ -58,7 +59,8 @@ def verify_ledger(
         )
     if not as_json:
         typer.echo(
-            f"The ledger is intact: {found.entries:,} entries, {found.cohorts:,} cohorts, signed by this hospital."
+            f"The ledger is intact: {count(found.entries, 'entry', 'entries')}, {count(found.cohorts, 'cohort')}, "
+            "signed by this hospital."
         )
 
 
@@ -94,7 +96,7 @@ def restore_ledger(
 
     folder = HospitalFolder(state or hospital_state())
     done = restore(folder, HospitalFolder(copy).path, [Head.parse(text) for text in head or ()])
-    typer.echo(f"Restored the ledger: {done.entries:,} entries, signed by this hospital.")
+    typer.echo(f"Restored the ledger: {count(done.entries, 'entry', 'entries')}, signed by this hospital.")
     if done.missing:
         lacks = "\n".join(f"  · {what}" for what in done.missing)
         typer.echo(
@@ -140,10 +142,11 @@ def rebuild_ledger(
         else "the audit log records every round that this hospital has trained, from its first study on."
     )
     typer.echo(
-        f"The audit log records {planned.rounds:,} charged rounds. From now on every patient of this hospital, "
+        f"The audit log records {count(planned.rounds, 'charged round')}. From now on every patient of this hospital, "
         f"whether or not they took part, counts as having spent epsilon {most} "
         f"(delta {delta:g}) before; a later study adds to it, epsilon and delta.\n"
-        f"{len(planned.studies):,} studies end here. The ledger {'continues' if planned.continues else 'restarts'}.\n"
+        f"{count(len(planned.studies), 'study ends', 'studies end')} here. "
+        f"The ledger {'continues' if planned.continues else 'restarts'}.\n"
         f"This rests on one assumption: {rests_on}"
     )
     if not yes:

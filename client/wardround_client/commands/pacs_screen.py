@@ -158,7 +158,7 @@ def fetch_and_show(
         archive = archive_of(settings, web=web)
 
         def stopped() -> str:
-            done = f"{int(progress.tasks[task].completed):,} of {len(lines):,} lines are done"
+            done = f"{int(progress.tasks[task].completed):,} of {count(len(lines), 'line')} are done"
             return f"{done}, and what came is in {into}. Run the same command again to continue."
 
         with stopped_with(stopped):
@@ -192,7 +192,8 @@ def _show_fetched(report: Report, into: Path, *, has_labels: bool) -> None:
     console = Console()
     counts = report.counts()
     console.print(
-        f"{len(report.studies):,} studies for {report.lines:,} lines. Of {counts['counted']:,} instances that the "
+        f"{count(len(report.studies), 'study', 'studies')} for {count(report.lines, 'line')}. "
+        f"Of {count(counts['counted'], 'instance')} that the "
         f"archive counts: {counts['accepted']:,} accepted, {counts['there']:,} there before, "
         f"{counts['left in the archive']:,} left in the archive (neither image nor outline), {counts['refused']:,} "
         f"refused, {counts['missing']:,} missing.",
@@ -202,11 +203,15 @@ def _show_fetched(report: Report, into: Path, *, has_labels: bool) -> None:
     for line, problem in problems[:_LISTED]:
         console.print(Text(f"line {line}: {problem}"), soft_wrap=True)
     if len(problems) > _LISTED:
-        console.print(f"and {len(problems) - _LISTED:,} more lines")
+        console.print(f"and {count(len(problems) - _LISTED, 'more line')}")
     if report.not_tried:
-        console.print(f"{report.not_tried:,} lines were not tried, since the archive brings nothing")
+        console.print(
+            f"{count(report.not_tried, 'line was', 'lines were')} not tried, since the archive brings nothing"
+        )
     if report.contradicted:
-        console.print(f"{report.contradicted:,} studies have no label: two lines give them different ones")
+        console.print(
+            f"{count(report.contradicted, 'study has', 'studies have')} no label: two lines give them different ones"
+        )
     if report.labels:
         console.print(Text(f"Labels: {shown(report.labels)}"), soft_wrap=True)
     elif not has_labels:

@@ -25,6 +25,7 @@ from wardround_client.preparation.examinations import ROLES_FILE
 from wardround_client.preparation.source import Source
 from wardround_client.tasks.contract import Case, cautions_of
 from wardround_client.volumes import Refused
+from wardround_common.counting import count
 from wardround_common.errors import LabelError, StudyError
 from wardround_common.tasks.registry import task_of
 
@@ -88,7 +89,8 @@ def answers_of(
             if "error" in found or file not in by_file:
                 by_file[file] = one.case
     ranked = sorted((file for file in of if of[file].get("error") is not None), key=lambda file: -of[file]["error"])
-    notes += [f"{refused:,} images were not asked about: they are none that the model takes."] if refused else []
+    if refused:
+        notes.append(f"{count(refused, 'image was', 'images were')} not asked about: the model takes none such.")
     shown = list(dict.fromkeys(ranked + list(of))) if only is None else [only]
     notes += _explain(model, shown, by_file, of, explained)
     return Answers(of, _measure(model) if ranked else "", tuple(notes))

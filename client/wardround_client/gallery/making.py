@@ -27,6 +27,7 @@ from wardround_client.masks.fullest import fullest
 from wardround_client.masks.structures import LEFT_OUT
 from wardround_client.preparation.source import Source
 from wardround_client.volumes import survey
+from wardround_common.counting import count
 from wardround_common.errors import DataError, ImageRefused
 from wardround_common.study.file import Study
 from wardround_common.tasks.detection import Detection
@@ -182,7 +183,7 @@ def _said(source: Source, studies: Sequence[Study]) -> _Said:
 def _without_a_study(source: Source, notes: list[str]) -> _Said:
     index = scan(source.folder, state=source.state, allow=source.allow)
     if not index.accepted:
-        how_many = f"all {len(index.refused):,} files were refused" if index.refused else "the folder holds no files"
+        how_many = index.all_refused if index.refused else "the folder holds no files"
         raise DataError(how_many, do="'wardround scan FOLDER' says why.")
     labels: Labels | None = None
     table = source.labels or (source.folder / LABELS_FILE)
@@ -284,7 +285,8 @@ def _outlines(
             at = fullest(volume)
             laid[_below(folder, series.slices[0].file)] = (at, volume[at].astype(np.uint8))
     if unmet := len(found.unmet):
-        notes.append(f"{unmet:,} masks outline none of these images: 'wardround scan FOLDER --study FILE' says why.")
+        masks = count(unmet, "mask outlines", "masks outline")
+        notes.append(f"{masks} none of these images: 'wardround scan FOLDER --study FILE' says why.")
     return laid
 
 

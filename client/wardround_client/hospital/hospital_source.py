@@ -18,6 +18,7 @@ from wardround_client.preparation.source import Source
 from wardround_client.state.hospital_folder import HospitalFolder, HospitalSettings
 from wardround_client.state.state_folder import default_state
 from wardround_common.audit.entries import LONGEST_TEXT, Fact
+from wardround_common.counting import count
 from wardround_common.errors import DataError, DeviceError, PluginError
 
 if TYPE_CHECKING:
@@ -99,10 +100,10 @@ def said_of_intake(settings: HospitalSettings, intake: Intake) -> Iterator[str]:
 def warned_of_intake(intake: Intake) -> Iterator[str]:
     """Say what should be looked at before an approval: guesses that nobody confirmed, and contradictions."""
     if unsure := guessed(intake.patients).keys() - intake.confirmed:
-        count = sum(intake.patients[basis] for basis in unsure)
+        many = sum(intake.patients[basis] for basis in unsure)
         yield (
-            f"{count:,} patients are guessed, since their files name none: the split into training and test is only as "
-            "good as that guess."
+            f"{count(many, 'patient is', 'patients are')} guessed, since their files name none: the split into "
+            "training and test is only as good as that guess."
         )
     for doubt in said_of_doubts(intake.doubts):
         yield f"{doubt}."

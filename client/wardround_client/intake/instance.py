@@ -131,3 +131,8 @@ class Index:
     """What contradicts itself about who is a patient; known once the whole folder was looked at."""
     kept: Mapping[str, Kept] = field(default_factory=dict, repr=False)
     """By file: where the decoded pixels lie that the scan kept."""
+
+    @property
+    def all_refused(self) -> str:
+        """Say how many files were refused, where none was accepted."""
+        return f"all {len(self.refused):,} files were refused" if len(self.refused) > 1 else "the only file was refused"

@@ -19,6 +19,7 @@ from wardround_client.images.dicom import refusing
 from wardround_client.intake.instance import Index, Instance
 from wardround_client.intake.patients import may_be_named
 from wardround_client.intake.table import delimiter_of, read_text, rows_of, whole_rows
+from wardround_common.counting import count
 from wardround_common.errors import ImageRefused, LabelError
 from wardround_common.one_form import one_form
 
@@ -212,12 +213,14 @@ def _match(index: Index, key: str, lines: dict[str, tuple[str, int]], where: str
     if not words:
         if refused:
             raise LabelError(
-                f"all {len(refused)} labelled files were refused",
+                f"all {len(refused)} labelled files were refused"
+                if len(refused) > 1
+                else "the labelled file was refused",
                 where=where,
                 do="'wardround scan FOLDER' says why, and how to accept them.",
             )
         raise LabelError(
-            f"none of its {len(lines)} lines belongs to an accepted image",
+            f"none of its {count(len(lines), 'line')} belongs to an accepted image",
             where=where,
             do=f"The column '{key}' holds {_MEANING[key]}.",
         )

@@ -107,7 +107,7 @@ def scan(
 def _all_refused(folder: Path, index: Index, summary: Summary) -> DataError:
     reason = next(iter(summary.refused))
     return DataError(
-        f"all {len(index.refused):,} files were refused",
+        index.all_refused,
         where=shown(str(folder)),
         do=f"Most of them for {reason!r}: {MEANINGS[reason][1]}.",
     )

@@ -12,6 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from wardround_client.volumes.geometry import Floats, Geometry
+from wardround_common.counting import count
 from wardround_common.errors import ImageRefused
 
 Classes = NDArray[np.uint8]
@@ -77,7 +78,7 @@ def _check_within(classes: Classes, at: Geometry, grid: Geometry) -> None:
     if lost:
         raise ImageRefused(
             "outside-image",
-            f"{lost:,} voxels of the mask lie outside the series",
+            f"{count(lost, 'voxel')} of the mask {'lies' if lost == 1 else 'lie'} outside the series",
             do="Check that the mask was drawn on this series.",
         )
 

@@ -28,7 +28,7 @@ from wardround_client.prediction.pictures import (
 )
 from wardround_client.prediction.predicting import Done
 from wardround_client.tasks.contract import thresholds_of
-from wardround_common.counting import chance
+from wardround_common.counting import chance, count
 from wardround_common.results.model_folder import Card
 
 MOST_LINES = 8
@@ -79,5 +79,5 @@ def _boxed(
             size = f", {box['width_mm']:.1f} x {box['height_mm']:.1f} mm" if "width_mm" in box else ""
             lines.append((f"{box['class']}: confidence {chance(box['confidence'], 2)}{size}", colour))
     if len(boxes) > MOST_LINES:
-        lines.append((f"and {len(boxes) - MOST_LINES} less confident boxes here", GREY))
+        lines.append((f"and {count(len(boxes) - MOST_LINES, 'less confident box', 'less confident boxes')} here", GREY))
     return hung(np.asarray(canvas), hanging), lines or [("no box", GREY)], pixel_mm

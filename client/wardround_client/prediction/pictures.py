@@ -21,7 +21,7 @@ from wardround_client.prediction.predicting import Done
 from wardround_client.tasks.contract import cautions_of, numbers_of, thresholds_of
 from wardround_client.tasks.outline_sizes import millilitres
 from wardround_client.volumes import Series
-from wardround_common.counting import chance, rounded
+from wardround_common.counting import chance, count, rounded
 from wardround_common.results.model_folder import Card
 
 LEAST_SIDE, MOST_SIDE = 512, 1024
@@ -91,7 +91,7 @@ def _of_slice(
             if len(one["lesions"]) > 1:
                 lines.append((f"    here part {part}: {_size(lesion)}, {millilitres(lesion['volume_ml'])}", colour))
         if len(here) > MOST_LINES:
-            lines.append((f"    and {len(here) - MOST_LINES} smaller parts here", colour))
+            lines.append((f"    and {count(len(here) - MOST_LINES, 'smaller part')} here", colour))
     lines += [*cautions, (f"Slice {at + 1} of {len(series)}. {made_by(card.name)}", GREY)]
     return Picture(with_lines(hung(np.asarray(canvas), hanging), lines), (at,), pixel_mm, hanging.turn)
 

@@ -139,7 +139,7 @@ def take_in(source: Source, study: Study) -> tuple[Index, Found]:
     if not index.accepted:
         counts = Counter(refusal.reason for refusal in index.refused).most_common()
         raise DataError(
-            f"all {len(index.refused):,} files were refused ({', '.join(f'{n:,} {reason}' for reason, n in counts)})",
+            f"{index.all_refused} ({', '.join(f'{n:,} {reason}' for reason, n in counts)})",
             where=str(source.folder),
             do="'wardround scan FOLDER' says what each reason means, and what --allow accepts anyway; a "
             "hospital that serves has allow = [...] in its hospital.toml.",

@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 
 from wardround_client.images.distances import check_distances
 from wardround_client.volumes.geometry import Floats, Geometry
+from wardround_common.counting import count
 from wardround_common.errors import ImageRefused
 
 EVEN = 0.1
@@ -167,9 +168,10 @@ def _step(places: Floats, *, where: str) -> float:
         )
     wide = gaps[gaps > 1.5 * typical] / typical
     if len(wide) and np.abs(wide - np.rint(wide)).max() < 2 * EVEN:
+        gone = int((np.rint(wide) - 1).sum())
         raise ImageRefused(
             "missing-slice",
-            f"{int((np.rint(wide) - 1).sum()):,} slices are missing: some lie {wide.max() * typical:.4g} mm apart and "
+            f"{count(gone, 'slice is', 'slices are')} missing: some lie {wide.max() * typical:.4g} mm apart and "
             f"the others {typical:.4g} mm",
             where=where,
             do="Send the whole series again.",

@@ -13,6 +13,7 @@ from wardround_common.audit.compare import Compared, Side, compare
 from wardround_common.audit.entries import KINDS, AuditHead, Entry, read_line
 from wardround_common.audit.log import AuditLog, lines, no_log_yet, read_head, segments
 from wardround_common.audit.verify import Verified, verify
+from wardround_common.counting import count
 from wardround_common.errors import MessageError, StorageError
 
 LOOK_S = 0.5
@@ -62,7 +63,7 @@ def report(own: Owner, folder: Path, heads: Sequence[str], as_json: bool, echo: 
         raise _untrusted(f"the audit log of {own.who}", faults, str(folder))
     if not as_json:
         torn = " Half a line follows, as a power cut leaves it; the next entry sets it aside." if found.torn else ""
-        echo(f"The audit log is whole: {len(found.entries):,} entries, signed by {own.who}.{torn}")
+        echo(f"The audit log is whole: {count(len(found.entries), 'entry', 'entries')}, signed by {own.who}.{torn}")
     return found
 
 
@@ -116,14 +117,14 @@ def first_of(file: Path) -> Entry:
 
 def _agreed(who: str, theirs: Verified, found: Compared) -> str:
     text = (
-        f"The log of {who} is whole: {len(theirs.entries):,} entries, the last of "
-        f"{theirs.entries[-1].time:%Y-%m-%d %H:%M} UTC. {found.matched:,} messages are in both logs, with the same "
-        "digest and size; none that must be is missing."
+        f"The log of {who} is whole: {count(len(theirs.entries), 'entry', 'entries')}, the last of "
+        f"{theirs.entries[-1].time:%Y-%m-%d %H:%M} UTC. {count(found.matched, 'message is', 'messages are')} in both "
+        "logs, with the same digest and size; none that must be is missing."
     )
     if found.undecided:
         text += (
-            f" {found.undecided:,} are in one log only: before the other begins, or at most five minutes before it "
-            "ends; a later export decides of the latter."
+            f" {found.undecided:,} {'is' if found.undecided == 1 else 'are'} in one log only: before the other begins, "
+            "or at most five minutes before it ends; a later export decides of the latter."
         )
     return text
 

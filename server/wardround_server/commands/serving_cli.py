@@ -7,6 +7,7 @@ from typing import Annotated
 
 import typer
 
+from wardround_common.counting import count
 from wardround_common.shell.command_options import AsJson, LogJson, MetricsPort, PagePort, PageReadOnly, ShowPages
 from wardround_server.commands.options import Folder, echo_json
 
@@ -110,5 +111,5 @@ def backup(
     from wardround_server.state.coordinator_folder import CoordinatorFolder
 
     _ = CoordinatorFolder(folder).settings
-    count = back_up(folder, out)
-    typer.echo(f"Copied {count} files to {out}. It could impersonate this coordinator: keep it as secret as {folder}.")
+    files = count(back_up(folder, out), "file")
+    typer.echo(f"Copied {files} to {out}. It could impersonate this coordinator: keep it as secret as {folder}.")

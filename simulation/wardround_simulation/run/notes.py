@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 
 from wardround_client.intake.patients import guessed, said_of_doubts, said_of_patients
+from wardround_common.counting import count
 from wardround_common.results.released import prepared_otherwise, study_of
 from wardround_common.results.unlike import UNLIKE, read_summed
 from wardround_common.storage import read_whole
@@ -39,7 +40,7 @@ def said_of_files(refused: Mapping[str, int], left_out: Mapping[str, int]) -> It
     What is left out has no one sum: it is images, and by the beginning of the reason masks, boxes and reports.
     """
     if refused:
-        yield f"{sum(refused.values())} files were refused ({_counts(refused)})"
+        yield f"{count(sum(refused.values()), 'file was', 'files were')} refused ({_counts(refused)})"
     if left_out:
         yield f"left out: {_counts(left_out)}"
 

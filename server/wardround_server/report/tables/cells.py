@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 
-from wardround_common.counting import chance
+from wardround_common.counting import chance, count
 from wardround_common.metrics import Estimate
 from wardround_common.metrics.sum_intervals import OF_IMAGES, OF_MEANS
 from wardround_common.results import (
@@ -58,7 +58,7 @@ def trained_or_not(results: Results, name: str) -> str:
 
 def of_whom(site: SiteMetrics) -> str:
     """Say of how many patients a site's figures are; of how many images, where patients are not counted."""
-    return f"{site.images:,} images" if site.patients is None else f"{site.patients:,} patients"
+    return count(site.images, "image") if site.patients is None else count(site.patients, "patient")
 
 
 def heads(results: Results, names: Iterable[str]) -> list[str]:

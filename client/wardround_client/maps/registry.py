@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import difflib
 import importlib
 from typing import Any
 
@@ -11,6 +10,7 @@ from wardround_client.maps.contract import Method
 from wardround_client.maps.known import known_methods
 from wardround_common.errors import StudyError
 from wardround_common.installed import file_of
+from wardround_common.nearest import nearest
 from wardround_common.tasks.contract import Task
 
 USUAL, USUAL_OF_OUTLINES = "integrated-gradients", "views"
@@ -31,8 +31,8 @@ def find(name: str | None, task: Task[Any, Any]) -> tuple[str, Method]:
     chosen = name or (USUAL_OF_OUTLINES if task.dense else USUAL)
     known = known_methods()
     if chosen not in known:
-        near = difflib.get_close_matches(chosen, known, 1)
-        meant = f"Did you mean {near[0]}? " if near else ""
+        near = nearest(chosen, known)
+        meant = f"Did you mean {near}? " if near else ""
         raise StudyError(f"there is no method '{chosen}'", do=f"{meant}Known are {', '.join(known)}.")
     method = _imported(chosen)
     if method.dense != task.dense:

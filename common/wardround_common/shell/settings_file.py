@@ -10,6 +10,7 @@ from typing import TypeVar
 from pydantic import BaseModel, ValidationError
 
 from wardround_common.errors import CHECK_FILE, StorageError
+from wardround_common.nearest import nearest
 from wardround_common.study.template import toml_value
 
 LARGEST_BYTES = 64 * 1024
@@ -51,12 +52,19 @@ def read_settings(path: Path, kind: type[Settings], *, absent: str, do: str) -> 
 
 
 def _faults(error: ValidationError, kind: type[BaseModel]) -> list[str]:
+    found = error.errors(include_url=False, include_input=False)
+    typed = [str(fault["loc"][0]) for fault in found if fault["type"] == "extra_forbidden"]
+    misspelt = {key: meant for key in typed if (meant := nearest(key, kind.model_fields))}
     faults, known = [], f"; the keys are {', '.join(kind.model_fields)}"
-    for fault in error.errors(include_url=False, include_input=False):
+    for fault in found:
         key = toml_value(str(fault["loc"][0])[:60])
-        if fault["type"] == "extra_forbidden":
+        if fault["type"] == "extra_forbidden" and str(fault["loc"][0]) in misspelt:
+            faults.append(f"there is no key {key}; did you mean '{misspelt[str(fault['loc'][0])]}'?")
+        elif fault["type"] == "extra_forbidden":
             faults.append(f"there is no key {key}{known}")
             known = ""  # said once
+        elif (misspelt and fault["type"] == "value_error") or fault["loc"][0] in misspelt.values():
+            continue  # it may follow from the misspelt one
         elif fault["type"] == "missing":
             faults.append(f"the key {key} is missing")
         elif fault["type"] == "value_error":

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import difflib
 import re
 import tomllib
 from collections.abc import Callable, Iterator, Mapping
@@ -13,6 +12,7 @@ from pydantic import BaseModel, ValidationError
 from pydantic_core import ErrorDetails
 
 from wardround_common.errors import StudyError, WardroundError
+from wardround_common.nearest import nearest
 from wardround_common.study.template import example, toml_value
 from wardround_common.tasks.registry import TASKS
 
@@ -127,9 +127,9 @@ def _faults_of(error: ValidationError, tables: Mapping[str, Any], study: type[Ba
             faults.append(text)
         elif fault["type"] == "extra_forbidden":
             section, key = _place(fault)
-            nearest, text = _unknown(section, key, fault["input"], tables, study)
+            meant, text = _unknown(section, key, fault["input"], tables, study)
             faults.append(text)
-            misspelt.add((*fault["loc"][:-1], nearest))
+            misspelt.add((*fault["loc"][:-1], meant))
             if (section, key) in MOVED:
                 misspelt |= {("task",), ("task", "name" if key == "task" else key)}
     for fault in details:
@@ -227,11 +227,9 @@ def _unknown(
         if homes and not isinstance(given, dict):
             home = f"this key stands outside its section; put it below {_header(homes[0])}"
             return "", f"{_name(section)} = {_quoted(given)}: {home}"
-        nearest = _closest(section, sections)
-        end = (
-            f"did you mean {_header(nearest)}?" if nearest else f"the sections are {', '.join(map(_header, sections))}"
-        )
-        return nearest, f"[{_name(section)}]: there is no such section; {end}"
+        meant = nearest(section, sections)
+        end = f"did you mean {_header(meant)}?" if meant else f"the sections are {', '.join(map(_header, sections))}"
+        return meant, f"[{_name(section)}]: there is no such section; {end}"
     start = f"{_header(section)} {_name(key)} = {_quoted(given)}"
     if (section, key) in MOVED:
         return "", f"{start}: {MOVED[section, key].format(given=_quoted(given))}"
@@ -245,9 +243,9 @@ def _unknown(
     if homes:
         return "", f"{start}: this key belongs below {_header(homes[0])}"
     keys = _all_keys(section, study)
-    nearest = _closest(key, keys)
-    end = f"did you mean '{nearest}'?" if nearest else f"the keys of {_header(section)} are {', '.join(keys)}"
-    return nearest, f"{start}: there is no such key; {end}"
+    meant = nearest(key, keys)
+    end = f"did you mean '{meant}'?" if meant else f"the keys of {_header(section)} are {', '.join(keys)}"
+    return meant, f"{start}: there is no such key; {end}"
 
 
 def _in_entry(fault: ErrorDetails, study: type[BaseModel]) -> str:
@@ -262,8 +260,8 @@ def _in_entry(fault: ErrorDetails, study: type[BaseModel]) -> str:
     keys = [name for field in fields for model in _models_in(field.annotation) for name in model.model_fields]
     if not keys:
         return ""
-    nearest = _closest(str(within[-1]), keys)
-    end = f"did you mean '{nearest}'?" if nearest else f"its keys are {', '.join(dict.fromkeys(keys))}"
+    meant = nearest(within[-1], keys)
+    end = f"did you mean '{meant}'?" if meant else f"its keys are {', '.join(dict.fromkeys(keys))}"
     place = f"{_header(str(section))} {key}, entry {within[0] + 1}"
     return f"{place}: {_name(str(within[-1]))} = {_quoted(fault['input'])}: there is no such key; {end}"
 
@@ -291,16 +289,9 @@ def _keys(section: str, study: type[BaseModel]) -> str:
     return f"write [{section}] and below it its keys: {', '.join(_all_keys(section, study))}"
 
 
-def _closest(name: object, known: list[str]) -> str:
-    alike = difflib.get_close_matches(
-        str(name)[:100].lower().replace("_", "-"), [k.replace("_", "-") for k in known], n=1
-    )
-    return next((k for k in known if alike and k.replace("_", "-") == alike[0]), "")
-
-
 def _near(given: object, known: list[str]) -> str:
-    nearest = _closest(given, known) if isinstance(given, str) else ""
-    return f"; did you mean '{nearest}'?" if nearest else ""
+    meant = nearest(given, known) if isinstance(given, str) else ""
+    return f"; did you mean '{meant}'?" if meant else ""
 
 
 def _header(section: str) -> str:

@@ -9,7 +9,6 @@ section, the key and the given value before those that do not begin with ``[``.
 
 from __future__ import annotations
 
-import difflib
 import hashlib
 import json
 import tomllib
@@ -22,6 +21,7 @@ from pydantic import Field, PlainValidator, SerializeAsAny, ValidationInfo, fiel
 
 from wardround_common.arguments import checked
 from wardround_common.errors import StudyError
+from wardround_common.nearest import nearest
 from wardround_common.plugins.names import is_plugin, package_of
 from wardround_common.registry import is_own
 from wardround_common.section import Section
@@ -621,9 +621,9 @@ def _section_of(key: str, where: str) -> str:
     known = sections_of_keys()
     sections = [section for section in known.get(key, ()) if section not in ("study", "roster", "plugin")]
     if key == "name" or not sections:
-        near = difflib.get_close_matches(key, known, n=1)
+        near = nearest(key, known)
         raise StudyError(
-            f"there is no key {key!r}" + (f"; did you mean {near[0]!r}?" if near else ""), where=where, do=_NO_FILE
+            f"there is no key {key!r}" + (f"; did you mean {near!r}?" if near else ""), where=where, do=_NO_FILE
         )
     return sections[0]
 

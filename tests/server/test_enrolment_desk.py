@@ -340,7 +340,7 @@ def test_who_is_not_enrolled_cannot_be_revoked(folder: CoordinatorFolder) -> Non
     ("text", "said"),
     [
         ('hosts = ["a"]\nport = 9093\nhost = "b"', r'there is no key "host"; did you mean .hosts.\?'),
-        ('hots = ["a"]', r'used: there is no key "hots"; did you mean .hosts.\?; the key "port" is missing\n'),
+        ('hots = ["a"]', r'used: the key "port" is missing; there is no key "hots"; did you mean .hosts.\?\n'),
         ('hosts = ["a"]\nport = 9093\ncolour = "b"', 'there is no key "colour"; the keys are hosts, port'),
         ('hosts = ["a"]', 'the key "port" is missing'),
         ('hosts = ["a b"]\nport = 9093', "is not a name or address of a server"),

@@ -386,7 +386,7 @@ def test_the_card_counts_nobodys_images_in_its_alarms(results: Results) -> None:
 
 def test_a_word_that_no_card_has_and_a_file_that_is_not_there_are_named(tmp_path: Path) -> None:
     (tmp_path / "card.toml").write_text('intended_uses = "x"\n')
-    with pytest.raises(StorageError, match='no key "intended_uses"; the keys are developer'):
+    with pytest.raises(StorageError, match=r'no key "intended_uses"; did you mean .intended_use.\?\n'):
         read_words(tmp_path / "card.toml")
     (tmp_path / "study.toml").write_text('study = "x"\ntask = "y"\n')
     with pytest.raises(StorageError, match=r'no key "study"; the keys are [^;]+; there is no key "task"\n'):

@@ -51,7 +51,8 @@ def make(
             min=0,
             max=1000,
             metavar="N",
-            help="Number of shadow federations for membership inference, each trained as long as the run.",
+            help="Number of shadow federations for membership inference, 4 or more, each trained as long as the run; "
+            "0 leaves it out.",
         ),
     ] = 8,
     canaries: Annotated[

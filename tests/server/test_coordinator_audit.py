@@ -232,7 +232,7 @@ def test_a_message_of_the_last_minutes_is_left_to_a_later_export(ends: Ends, mon
     ends.rounds(("theirs", "in", 10), ("theirs", "out", 110), ("theirs", "delivered", 110), ("ours", "in", 110))
     done = ends.compared(monkeypatch)
     assert done.exit_code == 0, done.exception
-    assert "1 are in one log only: before the other begins, or" in done.stdout
+    assert "1 is in one log only: before the other begins, or" in done.stdout
 
 
 def test_a_message_that_was_sent_and_never_arrived_is_no_fault(ends: Ends, monkeypatch: pytest.MonkeyPatch) -> None:

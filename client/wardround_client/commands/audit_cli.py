@@ -26,8 +26,8 @@ State = Annotated[
 
 
 def as_named(state: Path | None) -> str:
-    """Return the option by which the next command finds the same folder; nothing where it is this user's usual one."""
-    return "" if state is None else f"--state {shlex.quote(str(state))}"
+    """Return what makes a next command find the same folder: nothing where it is this user's usual one."""
+    return "" if state is None else f" --state {shlex.quote(str(state))}"
 
 
 @app.command("show")

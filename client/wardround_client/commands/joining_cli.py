@@ -89,15 +89,14 @@ def init(
         f"Read {folder.path / POLICY_NAME}, and change what does not suit this hospital.\n"
         f"{'' if label_attribute else _labels_missing(data, labels)}"
         f"{_rebuild(state) if new_keys and (folder.path / LEDGER_NAME).exists() else ''}"
-        f"Once you have the invitation, run: wardround hospital serve INVITATION {as_named(state)}".rstrip()
+        f"Once you have the invitation, run: wardround hospital serve INVITATION{as_named(state)}"
     )
 
 
 def _rebuild(state: Path | None) -> str:
-    command = f"wardround hospital ledger rebuild {as_named(state)}".rstrip()
     return (
         "The ledger of what patients have spent is signed with the old keys. Before you start the service, so that "
-        f"studies can be trained, run: {command}\n"
+        f"studies can be trained, run: wardround hospital ledger rebuild{as_named(state)}\n"
     )
 
 

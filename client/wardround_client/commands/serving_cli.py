@@ -94,7 +94,7 @@ def pause(state: State = None) -> None:
             hospital.pause()
     except ServiceAwayError:
         pause_work(folder)
-    typer.echo(f"Paused: no new work is started. Resume with: wardround hospital resume {as_named(state)}".rstrip())
+    typer.echo(f"Paused: no new work is started. Resume with: wardround hospital resume{as_named(state)}")
 
 
 def resume(state: State = None) -> None:

@@ -9,13 +9,12 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 from PIL import Image as Pillow
 from PIL import ImageDraw
 
-from wardround_client.gallery.catalogue import Entry, Shape
+from wardround_client.gallery.catalogue import Entry
 from wardround_client.images.hanging import Hanging
-from wardround_client.images.picture import Shades, base64_of, edge_of, greys, hung
+from wardround_client.images.picture import Shades, base64_of, draw_edges, greys, hung
 from wardround_client.intake.scan_report import LARGEST_THUMBNAIL_BYTES, displayed, shades_of, squared
 from wardround_client.volumes import Series, survey
 from wardround_common.errors import ImageRefused
@@ -66,11 +65,10 @@ def _marked(folder: Path, one: Entry, pixels: int) -> Pillow.Image:
     shades, hanging = _slice(path, one.slice) if one.slice is not None else _image(path)
     height, width = shades.shape[:2]
     rows, columns = squared(height, width, hanging.sides, pixels)
-    picture = Pillow.fromarray(shades).convert("RGB").resize((columns, rows), Pillow.Resampling.BILINEAR)
-    canvas = np.array(picture)
+    canvas = np.array(Pillow.fromarray(shades).convert("RGB").resize((columns, rows), Pillow.Resampling.BILINEAR))
     for shape, colour in ((one.outline, OURS), (one.answered, MODELS)):
         if shape is not None and shape.shape == (height, width):
-            canvas[_edges(shape, picture.size)] = colour
+            draw_edges(canvas, shape, 2, colour)
     picture = Pillow.fromarray(canvas)
     draw, down, across = ImageDraw.Draw(picture), rows / height, columns / width
     for top, left, bottom, right in one.boxes:
@@ -92,11 +90,3 @@ def _slice(path: Path, at: int) -> tuple[Shades, Hanging]:
         )
     of: Series = found[0]
     return (greys(of.slice(at)) * 255).astype(np.uint8), of.geometry.hanging
-
-
-def _edges(shape: Shape, size: tuple[int, int]) -> NDArray[np.bool_]:
-    large = np.asarray(Pillow.fromarray(shape).resize(size, Pillow.Resampling.NEAREST))
-    edges = np.zeros(large.shape, bool)
-    for structure in np.unique(large[large > 0]).tolist():
-        edges |= edge_of(large == structure, width=2)
-    return edges

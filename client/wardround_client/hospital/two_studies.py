@@ -26,24 +26,25 @@ def said_of_near_rosters(study: Study, approved: Iterable[Study]) -> Iterator[st
     if not study.aggregation.secure:
         return
     earlier = [one for one in approved if one.digest() != study.digest() and one.aggregation.secure]
-    shown = []
+    ours, shown = _listed(study), []
     for other in earlier:
-        ours, theirs = _listed(study), _listed(other)
+        theirs = _listed(other)
         here, there = _lacking(ours, theirs), _lacking(theirs, ours)
         least = max(study.aggregation.min_hospitals, other.aggregation.min_hospitals)
         most = min(least - 1, len(ours) - len(here)) if here and there else least - 1  # else hardly nearly the same
-        few = [", ".join(some) for some in (here, there) if 0 < len(some) <= most]
+        few = [some for some in (here, there) if 0 < len(some) <= most]
         if not few:
             continue
-        shown.append(min(len(some) for some in (here, there) if 0 < len(some) <= most))
+        shown.append(min(map(len, few)))
         if here and there:
             apart = (
                 f"It lists {', '.join(here)} and not {', '.join(there)}, whom '{other.study.name}' lists, which was "
                 "approved here."
             )
-            whose = f"mostly those of {', or of '.join(few)}, alone"
+            whose = f"mostly those of {', or of '.join(map(', '.join, few))}, alone"
         else:
-            apart = f"Its hospitals are those of '{other.study.name}', which was approved here, but for {few[0]}."
+            those = f"those of '{other.study.name}', which was approved here"
+            apart = f"Its hospitals are {those}, but for {', '.join(few[0])}."
             whose = "those of these few"
         yield (
             f"{apart} Where both judge nearly one model on the same patients, their secure sums less one another are "
@@ -67,9 +68,10 @@ def _fewest_of_all(study: Study, earlier: Sequence[Study]) -> tuple[list[str], l
     others.pop(frozenset(_listed(study)), None)
     known = [study, *list(others.values())[-MOST_TOGETHER:]]
     least = max(one.aggregation.min_hospitals for one in known)
-    names = {key: name for one in reversed(known) for key, name in _listed(one).items()}
+    rosters = [_listed(one) for one in known]
+    names = {key: name for one in reversed(rosters) for key, name in one.items()}
     keys = sorted(names, key=names.__getitem__)
-    there = np.array([[key in _listed(one) for key in keys] for one in known], np.int64)  # (studies, hospitals)
+    there = np.array([[key in one for key in keys] for one in rosters], np.int64)  # (studies, hospitals)
     kinds, of_kind, alike = np.unique(there, axis=1, return_inverse=True, return_counts=True)
     weights = np.array(list(itertools.product((1, 2), *[WEIGHTS] * (len(known) - 1))))
     weights = weights[np.count_nonzero(weights, axis=1) > 2]

@@ -60,10 +60,14 @@ def edge_of(there: NDArray[np.bool_], width: int = 1) -> NDArray[np.bool_]:
     return edge
 
 
-def draw_edges(shades: Shades, structures: Shades, width: int = 1) -> None:
-    """Draw the edges of structures into a picture of their size, each in its colour; 0 is background."""
-    for number in np.unique(structures[structures > 0]).tolist():
-        shades[edge_of(structures == number, width)] = colour_of(number - 1)
+def draw_edges(shades: Shades, structures: Shades, width: int = 1, colour: tuple[int, int, int] | None = None) -> None:
+    """Draw the edges of structures into a picture of them; 0 is background. ``colour``: of all; else each has its own.
+
+    ``shades`` (rows, columns, 3), and ``structures`` (rows, columns) of the image, which may be smaller.
+    """
+    large = np.asarray(Pillow.fromarray(structures).resize(shades.shape[1::-1], Pillow.Resampling.NEAREST))
+    for number in np.unique(large[large > 0]).tolist():
+        shades[edge_of(large == number, width)] = colour or colour_of(number - 1)
 
 
 def png_of(picture: Pillow.Image | Shades) -> bytes:

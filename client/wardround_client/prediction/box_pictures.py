@@ -12,7 +12,6 @@ import numpy as np
 from PIL import Image as Pillow
 from PIL import ImageDraw
 
-from wardround_client.images import read_with_header
 from wardround_client.images.hanging import Hanging
 from wardround_client.images.picture import colour_of, greys, hung
 from wardround_client.prediction.capture import Picture
@@ -21,6 +20,7 @@ from wardround_client.prediction.pictures import (
     MOST_SHOWN,
     Floats,
     Line,
+    image_of,
     lines_of_cautions,
     made_by,
     square,
@@ -48,11 +48,10 @@ def pictures_of_boxes(done: Done, card: Card) -> list[Picture]:
         *lines_of_cautions(done),
     ]
     if not done.case.series:
-        image, _ = read_with_header(done.case.files[0])
-        shown = np.moveaxis(image.pixels, 0, -1) if len(image.pixels) == 3 else image.pixels[0]
-        shades, lines, _ = _boxed(greys(shown), image.hanging, boxes, words)
+        image, hanging = image_of(done)
+        shades, lines, _ = _boxed(image, hanging, boxes, words)
         below = [*lines, *cautions, (made_by(card.name), GREY)]
-        return [Picture(with_lines(shades, below), turn=image.hanging.turn)]
+        return [Picture(with_lines(shades, below), turn=hanging.turn)]
     series, hanging = done.case.series[0], done.case.series[0].geometry.hanging
     wanted = list(dict.fromkeys(box["slice"] - 1 for box in boxes))[:MOST_SHOWN] or [len(series) // 2]
     made = []

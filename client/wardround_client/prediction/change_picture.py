@@ -37,11 +37,8 @@ def picture_of(examinations: Sequence[Examined], change: Mapping[str, Any]) -> b
     panels = []
     for t, (one, mask) in enumerate(zip(examinations, masks, strict=True)):
         grey = greys(_laid(one, one.series.volume(), examinations[0], order=1, only=at)[0])
-        shades, _ = square(grey, (first.spacing_mm[1], first.spacing_mm[2]))
-        large = np.asarray(
-            Pillow.fromarray(mask[at].astype(np.uint8)).resize(shades.shape[1::-1], Pillow.Resampling.NEAREST)
-        )
-        draw_edges(shades, large, width=2)
+        shades, _ = square(grey, first.hanging.sides)
+        draw_edges(shades, mask[at].astype(np.uint8), width=2)
         panels.append(with_lines(_numbered(hung(shades, first.hanging), t, one, at, first, change), _lines(t, change)))
     height = max(len(panel) for panel in panels)
     canvas = np.zeros((height, sum(panel.shape[1] + _BESIDE for panel in panels) - _BESIDE, 3), np.uint8)

@@ -14,7 +14,8 @@ from numpy.typing import NDArray
 from PIL import Image as Pillow
 from PIL import ImageDraw, ImageFont
 
-from wardround_client.images import read_with_header
+from wardround_client.images import read_image
+from wardround_client.images.hanging import Hanging
 from wardround_client.images.picture import BLACK, WHITE, Shades, colour_of, draw_edges, greys, hung
 from wardround_client.prediction.capture import Picture
 from wardround_client.prediction.predicting import Done
@@ -73,8 +74,7 @@ def _of_slice(
 ) -> Picture:
     hanging = series.geometry.hanging
     shades, pixel_mm = square(greys(series.slice(at)), hanging.sides)
-    large = np.asarray(Pillow.fromarray(mask).resize(shades.shape[1::-1], Pillow.Resampling.NEAREST))
-    draw_edges(shades, large, width=2)
+    draw_edges(shades, mask, width=2)
     lines: list[Line] = []
     canvas = Pillow.fromarray(shades)
     draw = ImageDraw.Draw(canvas)
@@ -110,11 +110,20 @@ def _size(lesion: Mapping[str, Any]) -> str:
 
 
 def _of_image(done: Done, card: Card) -> Picture:
-    image, _ = read_with_header(done.case.files[0])
-    shown = np.moveaxis(image.pixels, 0, -1) if len(image.pixels) == 3 else image.pixels[0]
-    shades, _ = square(greys(shown), image.hanging.sides)
+    image, hanging = image_of(done)
+    shades, _ = square(image, hanging.sides)
     lines = [*lines_of(done.asked.about | done.answer.facts), *lines_of_cautions(done), (made_by(card.name), GREY)]
-    return Picture(with_lines(hung(shades, image.hanging), lines), turn=image.hanging.turn)
+    return Picture(with_lines(hung(shades, hanging), lines), turn=hanging.turn)
+
+
+def image_of(done: Done) -> tuple[Floats, Hanging]:
+    """Read the image of an answer from 0 to 1, (rows, columns) or (rows, columns, 3), and how it hangs.
+
+    Raises:
+        ImageRefused: it cannot be read.
+    """
+    image = read_image(done.case.files[0])
+    return greys(np.moveaxis(image.pixels, 0, -1) if len(image.pixels) == 3 else image.pixels[0]), image.hanging
 
 
 def lines_of(facts: Mapping[str, Any]) -> list[Line]:

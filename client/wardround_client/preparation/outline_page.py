@@ -185,9 +185,8 @@ def overlaid(image: np.ndarray, mask: np.ndarray) -> str:
     """Draw the edges of a mask's structures over an image (rows, columns) from 0 to 1: a PNG in Base64."""
     times = max(1, -(-LEAST_PIXELS // len(image)))
     grey = (np.clip(np.kron(image, np.ones((times, times))), 0, 1) * 255).astype(np.uint8)
-    large = np.kron(mask, np.ones((times, times), np.uint8))
     shades = np.repeat(grey[:, :, None], 3, axis=2)
-    draw_edges(shades, large)
+    draw_edges(shades, mask)
     return base64_of(shades)
 
 

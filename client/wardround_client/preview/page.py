@@ -96,7 +96,7 @@ def picture(stage: Stage) -> str:
     canvas = canvas.resize((width, height), Pillow.Resampling.LANCZOS if times < 1 else Pillow.Resampling.NEAREST)
     if stage.mask is not None:
         shades = np.array(canvas)
-        draw_edges(shades, np.asarray(Pillow.fromarray(stage.mask).resize(canvas.size, Pillow.Resampling.NEAREST)))
+        draw_edges(shades, stage.mask)
         canvas = Pillow.fromarray(shades)
     draw = ImageDraw.Draw(canvas)
     for box in stage.boxes:

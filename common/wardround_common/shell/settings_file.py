@@ -57,13 +57,14 @@ def _faults(error: ValidationError, kind: type[BaseModel]) -> list[str]:
     misspelt = {key: meant for key in typed if (meant := nearest(key, kind.model_fields))}
     faults, known = [], f"; the keys are {', '.join(kind.model_fields)}"
     for fault in found:
-        key = toml_value(str(fault["loc"][0])[:60])
-        if fault["type"] == "extra_forbidden" and str(fault["loc"][0]) in misspelt:
-            faults.append(f"there is no key {key}; did you mean '{misspelt[str(fault['loc'][0])]}'?")
+        name = str(fault["loc"][0])
+        key = toml_value(name[:60])
+        if name in misspelt:
+            faults.append(f"there is no key {key}; did you mean '{misspelt[name]}'?")
         elif fault["type"] == "extra_forbidden":
             faults.append(f"there is no key {key}{known}")
             known = ""  # said once
-        elif (misspelt and fault["type"] == "value_error") or fault["loc"][0] in misspelt.values():
+        elif (misspelt and fault["type"] == "value_error") or name in misspelt.values():
             continue  # it may follow from the misspelt one
         elif fault["type"] == "missing":
             faults.append(f"the key {key} is missing")

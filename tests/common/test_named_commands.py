@@ -20,6 +20,7 @@ FIRST = sorted(wardround.list_commands(click.Context(wardround)))
 NAMED = re.compile(rf"\bwardround ((?:{'|'.join(FIRST)})\b[^\n`|#&><…()]*)")
 NO_COMMANDS = re.compile(r"(change|evidence) \d")  # the names of formats
 VALUE = "VALUE"  # what an f-string puts in
+OPTION = {"as_named": f" --state {VALUE}"}  # by function: what it puts in is an option with its value
 ARGUMENT = re.compile(r"[A-Z][A-Z0-9_.-]*|[\w./-]*\.\w+|\{?VALUE\S*|\{\w+\}\S*")
 
 
@@ -32,8 +33,17 @@ def messages(path: Path) -> Iterator[tuple[int, str]]:
         if isinstance(node, ast.Constant) and isinstance(node.value, str) and id(node) not in inner | docstrings:
             yield node.lineno, node.value
         elif isinstance(node, ast.JoinedStr):
-            parts = (part.value if isinstance(part, ast.Constant) else VALUE for part in node.values)
-            yield node.lineno, "".join(map(str, parts))
+            yield node.lineno, "".join(put_in(part) for part in node.values)
+
+
+def put_in(part: ast.expr) -> str:
+    """Return what a part of an f-string looks like in the message."""
+    match part:
+        case ast.Constant():
+            return str(part.value)
+        case ast.FormattedValue(value=ast.Call(func=ast.Name(id=name))):
+            return OPTION.get(name, VALUE)
+    return VALUE
 
 
 def words(said: str) -> list[str]:

@@ -63,6 +63,7 @@ def test_pages_say_what_the_service_does_and_what_studies_do_in_the_commands_wor
 ) -> None:
     study = propose(folder, NAME)
     browser = browsing(pages)
+    assert f"wardround hospital gallery --state {folder.path.resolve()} [MODEL]" in words(browser.get("/gallery"))
     with at_work(folder.path, "waiting"):
         now = words(browser.get())
         assert "The service is waiting since" in now

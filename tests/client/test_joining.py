@@ -154,13 +154,6 @@ def test_the_request_of_another_hospital_of_this_name_is_not_written_over(tmp_pa
     assert "over the earlier request" in str(init("one", "--new-keys"))
 
 
-def test_the_next_command_that_is_named_finds_the_folder_of_this_one(tmp_path: Path, data: Path) -> None:
-    state, out = tmp_path / "our state", tmp_path / "mercy.request"
-    words = ["init", "mercy", "--data", str(data), "--state", str(state), "--out", str(out)]
-    assert f"serve INVITATION --state '{state}'" in CliRunner().invoke(app, words).stdout
-    assert f"resume --state '{state}'" in CliRunner().invoke(app, ["pause", "--state", str(state)]).stdout
-
-
 def test_keys_are_not_replaced_under_a_service_that_runs_with_them(tmp_path: Path, data: Path) -> None:
     state = tmp_path / "state"
     words = ["init", "mercy", "--data", str(data), "--state", str(state), "--out", str(tmp_path / "mercy.request")]

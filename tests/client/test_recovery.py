@@ -325,6 +325,8 @@ def test_a_head_that_was_kept_elsewhere_shows_that_a_copy_is_older(lived: Lived)
             "is not the one that this ledger",
         ),
         (lambda copy, lived: (copy / LEDGER_NAME).write_bytes(b"no database"), "cannot be read"),
+        (lambda copy, lived: (copy / LEDGER_NAME).unlink(), "there is no ledger in this folder"),
+        (lambda copy, lived: copy.rename(copy.with_name("elsewhere")), "this is not a folder"),
     ],
 )
 def test_a_copy_that_does_not_verify_is_not_put_in_place(

@@ -409,3 +409,13 @@ def test_the_health_of_a_folder_that_is_nobodys_is_not_that_of_a_stopped_service
         cli.main()
     assert ended.value.code == 7
     assert said in capsys.readouterr().err
+
+
+def test_what_to_do_next_is_said_with_the_folder_that_was_named(tmp_path: Path) -> None:
+    (tmp_path / "images").mkdir()
+    here = ("--state", "ward two")
+    done = typed_in(tmp_path, "hospital", "init", "mercy", "--data", "images", *here)
+    assert done.stdout.endswith("run: wardround hospital serve --state 'ward two' INVITATION\n")
+    assert typed_in(tmp_path, "hospital", "pause", *here).stdout.endswith("hospital resume --state 'ward two'\n")
+    assert typed_in(tmp_path, "hospital", "health", *here).stderr.endswith("hospital serve --state 'ward two'\n")
+    assert typed_in(tmp_path, "hospital", "approve", "x", *here).stderr.endswith("studies --state 'ward two'\n")

@@ -3,6 +3,7 @@
 import ast
 import functools
 import re
+import shlex
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -10,7 +11,7 @@ import click
 import pytest
 
 from wardround_common.shell.cli import wardround
-from wardround_common.shell.commands import ShowByDefault
+from wardround_common.shell.commands import ShowByDefault, in_its_folder
 
 ROOT = Path(__file__).parents[2]
 PACKAGES = ("common", "client", "server", "simulation")
@@ -20,7 +21,6 @@ FIRST = sorted(wardround.list_commands(click.Context(wardround)))
 NAMED = re.compile(rf"\bwardround ((?:{'|'.join(FIRST)})\b[^\n`|#&><…()]*)")
 NO_COMMANDS = re.compile(r"(change|evidence) \d")  # the names of formats
 VALUE = "VALUE"  # what an f-string puts in
-OPTION = {"as_named": f" --state {VALUE}"}  # by function: what it puts in is an option with its value
 ARGUMENT = re.compile(r"[A-Z][A-Z0-9_.-]*|[\w./-]*\.\w+|\{?VALUE\S*|\{\w+\}\S*")
 
 
@@ -38,12 +38,7 @@ def messages(path: Path) -> Iterator[tuple[int, str]]:
 
 def put_in(part: ast.expr) -> str:
     """Return what a part of an f-string looks like in the message."""
-    match part:
-        case ast.Constant():
-            return str(part.value)
-        case ast.FormattedValue(value=ast.Call(func=ast.Name(id=name))):
-            return OPTION.get(name, VALUE)
-    return VALUE
+    return str(part.value) if isinstance(part, ast.Constant) else VALUE
 
 
 def words(said: str) -> list[str]:
@@ -133,6 +128,55 @@ def test_what_is_wrong_with_a_command_is_found() -> None:
 def test_a_message_names_commands_that_can_be_typed(path: Path) -> None:
     lines = ((line, NO_COMMANDS.sub("", text)) for line, text in messages(path))
     assert found(lines, complete=True) == []
+
+
+@pytest.mark.parametrize("path", SOURCES, ids=lambda path: path.relative_to(ROOT).as_posix())
+def test_a_message_of_a_hospital_in_another_folder_names_commands_that_find_it(path: Path) -> None:
+    folder = "/srv/ward two"
+    for _, text in messages(path):
+        said = in_its_folder(text, typed(["hospital", "pause", "--state", folder]))
+        for match in re.finditer(r"wardround hospital (?:(?:ledger|policy|audit) )?[a-z-]+", text):
+            assert f"{match[0]} --state {shlex.quote(folder)}" in said
+        assert said.replace(f" --state {shlex.quote(folder)}", "") == text
+        assert in_its_folder(text, typed(["hospital", "pause"])) == text
+
+
+def test_a_message_names_the_folder_where_a_command_has_the_same() -> None:
+    said = (
+        "Run: wardround hospital audit, or wardround hospital. Then 'wardround scan DIR'; wardround coordinator run C S"
+    )
+    assert in_its_folder(said, typed(["hospital", "pause", "--state", "B"])) == (
+        "Run: wardround hospital audit --state B, or wardround hospital. Then 'wardround scan DIR'; wardround "
+        "coordinator run C S"
+    )
+    assert in_its_folder("wardround pacs find now", typed(["hospital", "pause", "--state", "B"])) == (
+        "wardround pacs find --state B now"
+    )
+    assert in_its_folder("wardround hospital pause", typed(["scan", "X", "--state", "B"])) == "wardround hospital pause"
+
+
+def typed(words: list[str]) -> click.Context:
+    """Parse what somebody types, without running it."""
+    context = click.Context(wardround, info_name="wardround")
+    while isinstance(context.command, click.Group):
+        command = below(context.command, words[0])
+        assert command
+        context = (
+            command.make_context(words[0], words[1:], parent=context)
+            if not isinstance(command, click.Group)
+            else (click.Context(command, info_name=words[0], parent=context))
+        )
+        words = words[1:]
+    return context
+
+
+@pytest.mark.parametrize(
+    "path", sorted((ROOT / "client/wardround_client/commands").glob("*.py")), ids=lambda path: path.name
+)
+def test_what_names_a_hospitals_next_command_is_said_with_its_folder(path: Path) -> None:
+    for call in ast.walk(ast.parse(path.read_text("utf-8"))):
+        if isinstance(call, ast.Call) and ast.unparse(call.func) in ("typer.echo", "console.print"):
+            assert "wardround hospital" not in ast.unparse(call), "print it with wardround_common.shell.commands.say"
 
 
 @pytest.mark.parametrize("path", DOCUMENTS, ids=lambda path: path.relative_to(ROOT).as_posix())

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import shlex
 from pathlib import Path
 from typing import Annotated
 
@@ -23,11 +22,6 @@ State = Annotated[
         metavar="DIR", help="The hospital's own folder; by default in this user's data directory.", show_default=False
     ),
 ]
-
-
-def as_named(state: Path | None) -> str:
-    """Return what makes a next command find the same folder: nothing where it is this user's usual one."""
-    return "" if state is None else f" --state {shlex.quote(str(state))}"
 
 
 @app.command("show")

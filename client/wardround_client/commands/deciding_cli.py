@@ -11,7 +11,7 @@ import typer
 from wardround_client.commands.audit_cli import State
 from wardround_client.commands.completing import studies as studies_here
 from wardround_common.shell.command_options import AsJson
-from wardround_common.shell.commands import confirm
+from wardround_common.shell.commands import confirm, in_its_folder, say
 
 if TYPE_CHECKING:  # what a command needs is imported when it runs: help appears immediately
     from wardround_common.study.file import Study
@@ -28,7 +28,7 @@ def studies(state: State = None, as_json: AsJson = False) -> None:
     approvals = Approvals(folder / "studies")
     found, ended = approvals.all(), outcomes(folder)
     for error in approvals.damaged().values():
-        typer.echo(f"Warning: {error}", err=True)
+        say(f"Warning: {error}", err=True)
     if as_json:
         rows = [
             {"name": p.study.study.name, "digest": p.study.digest(), "decision": p.decision, "since": str(p.since)}
@@ -147,7 +147,7 @@ def approve(
     for warning in explained.warnings:
         console.print(f"Warning: {warning}", style="yellow")
     for sentence in (*explained.intake, *explained.uses, *filter(None, [explained.start])):
-        console.print(sentence)
+        console.print(in_its_folder(sentence))
     if as_read:
         explained.check_read(as_read)
     elif not yes:

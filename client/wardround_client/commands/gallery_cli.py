@@ -11,6 +11,7 @@ import typer
 from wardround_client.commands.audit_cli import State
 from wardround_common.counting import count
 from wardround_common.shell.command_options import AsJson, Device
+from wardround_common.shell.commands import say
 
 MEMORY = 4 << 30
 """Bytes that drawing a page may take; an image that needs more is not drawn."""
@@ -109,7 +110,7 @@ def _make(state: Path, folder: Path | None, explain: int, device: str, *, as_jso
         typer.echo(f"{about.model} was asked about {about.asked:,}, {about.judged:,} of them judged: {about.measure}")
     for note in about.notes:
         typer.echo(f"  {note}")
-    typer.echo("Look at it on the pages of 'wardround hospital serve --page', under Gallery.")
+    say("Look at it on the pages of 'wardround hospital serve --page', under Gallery.")
 
 
 def _map(state: Path, folder: Path | None, number: int, device: str, *, as_json: bool) -> None:

@@ -8,10 +8,10 @@ from typing import Annotated
 
 import typer
 
-from wardround_client.commands.audit_cli import State, as_named
+from wardround_client.commands.audit_cli import State
 from wardround_client.commands.format_option import Formats
 from wardround_common.shell.command_options import Allow, AsJson, Compared, ConfirmPatients, LabelAttribute, Labels
-from wardround_common.shell.commands import confirm
+from wardround_common.shell.commands import confirm, say
 
 
 def init(
@@ -82,22 +82,21 @@ def init(
         answer = {"hospital": request.hospital, "fingerprint": request.fingerprint, "request": str(written), "new": new}
         typer.echo(json.dumps(answer, indent=2, ensure_ascii=False))
         return
-    typer.echo(
+    say(
         f"{'Set up' if new else 'This is'} {request.hospital}; its private keys stay in {folder.path}.\n\n"
         f"fingerprint  {request.fingerprint}\n\n"
         f"Wrote {written}{over}: send it to the coordinator, and read this fingerprint to them by telephone.\n"
         f"Read {folder.path / POLICY_NAME}, and change what does not suit this hospital.\n"
         f"{'' if label_attribute else _labels_missing(data, labels)}"
-        f"{_rebuild(state) if new_keys and (folder.path / LEDGER_NAME).exists() else ''}"
-        f"Once you have the invitation, run: wardround hospital serve INVITATION{as_named(state)}"
+        f"{_REBUILD if new_keys and (folder.path / LEDGER_NAME).exists() else ''}"
+        "Once you have the invitation, run: wardround hospital serve INVITATION"
     )
 
 
-def _rebuild(state: Path | None) -> str:
-    return (
-        "The ledger of what patients have spent is signed with the old keys. Before you start the service, so that "
-        f"studies can be trained, run: wardround hospital ledger rebuild{as_named(state)}\n"
-    )
+_REBUILD = (
+    "The ledger of what patients have spent is signed with the old keys. Before you start the service, so that "
+    "studies can be trained, run: wardround hospital ledger rebuild\n"
+)
 
 
 def _labels_missing(data: Path, labels: Path | None) -> str:
@@ -162,4 +161,4 @@ def accept_invitation(
 ) -> None:
     """Accept a coordinator's invitation without serving yet; from now on this hospital uses that coordinator."""
     address = accept_file(state, invitation, yes)
-    typer.echo(f"Accepted: this hospital uses the coordinator at {address}. Start with: wardround hospital serve")
+    say(f"Accepted: this hospital uses the coordinator at {address}. Start with: wardround hospital serve")

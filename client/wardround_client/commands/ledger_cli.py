@@ -11,7 +11,7 @@ import typer
 from wardround_client.commands.audit_cli import State
 from wardround_common.counting import count
 from wardround_common.shell.command_options import AsJson, Heads
-from wardround_common.shell.commands import Commands, confirm
+from wardround_common.shell.commands import Commands, confirm, say
 
 app = Commands("Verify, restore or rebuild the privacy ledger, or print its head.")
 
@@ -99,7 +99,7 @@ def restore_ledger(
     typer.echo(f"Restored the ledger: {count(done.entries, 'entry', 'entries')}, signed by this hospital.")
     if done.missing:
         lacks = "\n".join(f"  · {what}" for what in done.missing)
-        typer.echo(
+        say(
             f"It does not record everything that was spent since:\n{lacks}\n"
             "No study is trained before you run: wardround hospital ledger rebuild"
         )
@@ -152,4 +152,4 @@ def rebuild_ledger(
     if not yes:
         confirm("Rebuild the ledger this way?", "Not rebuilt: nothing was changed, and no study is trained.")
     rebuild(folder, planned)
-    typer.echo("Rebuilt. See: wardround hospital budget")
+    say("Rebuilt. See: wardround hospital budget")

@@ -7,6 +7,7 @@ from typing import Annotated
 
 import typer
 
+from wardround_client.commands.audit_cli import State
 from wardround_common.shell.command_options import AsJson
 from wardround_common.shell.commands import Commands
 
@@ -19,10 +20,6 @@ Pacs = Annotated[
         help="Settings of the archive; by default pacs.toml in the hospital's folder.",
         show_default=False,
     ),
-]
-State = Annotated[
-    Path | None,
-    typer.Option(metavar="DIR", help="Folder of this hospital's keys and settings.", show_default=False),
 ]
 Web = Annotated[bool, typer.Option("--web", help="Use DICOMweb where the settings name both it and DICOM.")]
 

@@ -8,7 +8,7 @@ from typing import Annotated
 
 import typer
 
-from wardround_client.commands.audit_cli import State, as_named
+from wardround_client.commands.audit_cli import State
 from wardround_client.commands.joining_cli import accept_file
 from wardround_common.shell.command_options import (
     AsJson,
@@ -19,6 +19,7 @@ from wardround_common.shell.command_options import (
     PageReadOnly,
     ShowPages,
 )
+from wardround_common.shell.commands import in_its_folder, say
 from wardround_common.shell.imports import at_once
 
 WATCH_S = 1.0  # between two looks at a service
@@ -94,7 +95,7 @@ def pause(state: State = None) -> None:
             hospital.pause()
     except ServiceAwayError:
         pause_work(folder)
-    typer.echo(f"Paused: no new work is started. Resume with: wardround hospital resume{as_named(state)}")
+    say("Paused: no new work is started. Resume with: wardround hospital resume")
 
 
 def resume(state: State = None) -> None:
@@ -134,14 +135,17 @@ def status(
         with asking(folder.path) as hospital:
             found = hospital.status()
             if watch:
-                with Live(Text(str(found)), refresh_per_second=2) as live:
+                with Live(Text(in_its_folder(str(found))), refresh_per_second=2) as live:
                     for found in hospital.watch(WATCH_S):
-                        live.update(Text(str(found)))
+                        live.update(Text(in_its_folder(str(found))))
     except ServiceAwayError:
         if found:  # it has ended while it was watched
             raise
         found = stopped_status(folder)
-    typer.echo(json.dumps(found.facts(), indent=2, ensure_ascii=False) if as_json else str(found))
+    if as_json:
+        typer.echo(json.dumps(found.facts(), indent=2, ensure_ascii=False))
+    else:
+        say(str(found))
 
 
 def health(state: State = None) -> None:

@@ -80,6 +80,9 @@ def restore(folder: HospitalFolder, copy: Path, heads: Sequence[Head]) -> Restor
         MessageError: a head is not signed by this hospital.
     """
     identity = folder.identity()
+    if not (copy / LEDGER_NAME).is_file():
+        what = "there is no ledger in this folder" if copy.is_dir() else "this is not a folder"
+        raise StorageError(what, where=str(copy), do="Name a copy of this hospital's own folder.")
     theirs = read_head(copy)
     if theirs is None:
         raise StorageError("this copy has a ledger without its head", where=str(copy), do="Take another copy.")

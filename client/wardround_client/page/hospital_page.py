@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 import tempfile
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager
@@ -19,7 +20,7 @@ from wardround_client.spending.policy import DEFAULT_DELTA, POLICY_NAME, read_po
 from wardround_client.state.approvals import WAITS, Approvals, Proposal
 from wardround_client.state.hospital_folder import HospitalFolder
 from wardround_client.state.run_outcomes import outcomes
-from wardround_client.state.state_folder import default_state
+from wardround_client.state.state_folder import default_state, hospital_state
 from wardround_common.documents.enrolment import Invitation, file_stem
 from wardround_common.errors import ApprovalError, MessageError, ServiceAwayError, ServiceError, StorageError
 from wardround_common.pages.audit_room import audit_room
@@ -78,7 +79,7 @@ class HospitalPages:
                 Room("/studies/{study}/refuse", self._ask_refuse),
                 Room("/studies/{study}/refuse", self._refuse, acts=True),
                 Room("/budget", self._show_budget),
-                Room("/audit", audit_room(self._folder.audit, "wardround hospital audit verify")),
+                Room("/audit", audit_room(self._folder.audit, self._named("wardround hospital audit verify"))),
                 Room("/images", self._images),
                 Room("/images/{page}", self._scan_page),
                 Room("/gallery", self._gallery.show, live=True),
@@ -91,10 +92,15 @@ class HospitalPages:
                 Room("/identity/accept", self._accept, acts=True),
             ],
             templates=Path(__file__).parent,
-            again="wardround hospital page",
+            again=self._named("wardround hospital page"),
             read_only=self._read_only,
-            filters={"shown": shown, "level_name": level_name, "over_cap": over_cap},
+            filters={"shown": shown, "level_name": level_name, "over_cap": over_cap, "named": self._named},
         )
+
+    def _named(self, command: str) -> str:
+        """Return a command as it is typed in any folder to find this hospital."""
+        usual = self._folder.path.resolve() == hospital_state().resolve()
+        return command if usual else f"{command} --state {shlex.quote(str(self._folder.path.resolve()))}"
 
     def _now(self, asked: Asked) -> Answer:
         joined = self._folder.invitation_file.exists()

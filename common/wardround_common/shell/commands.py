@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+import shlex
 from collections.abc import Callable, Iterable
 from typing import Any, ClassVar
 
@@ -10,6 +12,10 @@ import typer
 from typer.core import TyperArgument, TyperCommand, TyperGroup
 from typer.models import CommandFunctionType
 from typer.utils import get_params_from_function
+
+from wardround_common.errors import WardroundError
+
+_NAMED = re.compile(r"\bwardround((?: [a-z][a-z-]*)+)")  # a command in a sentence, and perhaps its next words
 
 
 class Command(TyperCommand):
@@ -27,6 +33,14 @@ class Command(TyperCommand):
     def format_options(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
         """Write what each option is."""
         _write_options(self, ctx, formatter)
+
+    def invoke(self, ctx: click.Context) -> Any:
+        """Run it; what there is to do about an error is to be done in the folder in which it worked."""
+        try:
+            return super().invoke(ctx)
+        except WardroundError as error:
+            error.do = in_its_folder(error.do, ctx)
+            raise
 
 
 class Group(TyperGroup):
@@ -93,6 +107,43 @@ def confirm(question: str, otherwise: str, *, err: bool = False) -> None:
     if not agreed:
         click.echo(otherwise, err=True)
         raise typer.Exit(DECLINED)
+
+
+def say(text: str, *, err: bool = False) -> None:
+    """Print what names next commands: each finds the folder in which this one works."""
+    typer.echo(in_its_folder(text), err=err)
+
+
+def in_its_folder(text: str, ctx: click.Context | None = None) -> str:
+    """Repeat a ``--state`` that was given in every command that a text names and that takes the same folder.
+
+    Without it they would look in the usual folder of this user, where another hospital may be, or none.
+    """
+    ctx = ctx or click.get_current_context()
+    given, own, root = ctx.params.get("state"), _folder(ctx.command), ctx.find_root().command
+    if given is None or own is None:
+        return text
+
+    def repeated(named: re.Match[str]) -> str:
+        command, path, words = root, "wardround", named[1].split()
+        while isinstance(command, click.Group):
+            inner = command.get_command(ctx, words[0]) if words else None
+            if inner is None:
+                if not isinstance(command, ShowByDefault):
+                    break
+                command = command.commands[command.DEFAULT]
+            else:
+                command, path = inner, f"{path} {words.pop(0)}"
+        if _folder(command) != own:
+            return named[0]
+        return f"{path} --state {shlex.quote(str(given))}{named[0].removeprefix(path)}"
+
+    return _NAMED.sub(repeated, text)
+
+
+def _folder(command: click.Command) -> str | None:
+    """Return what a command says of the folder that its ``--state`` names; None without such an option."""
+    return next((one.help for one in command.params if isinstance(one, click.Option) and one.name == "state"), None)
 
 
 def summary(command: click.Command) -> str:

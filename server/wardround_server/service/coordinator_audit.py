@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import shlex
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from pathlib import Path
@@ -136,7 +137,8 @@ def hospital_of(folder: CoordinatorFolder, file: Path) -> Owner:
         raise StorageError(
             f"this is the log of {name!r}{mark}, and no such hospital was ever enrolled here",
             where=str(file),
-            do="'wardround coordinator hospitals DIR' lists those that were, with their fingerprints.",
+            do=f"'wardround coordinator hospitals {shlex.quote(str(folder.path))}' lists those that were, with their "
+            "fingerprints.",
         )
     return Owner(name, bytes.fromhex(key), COORDINATOR)
 

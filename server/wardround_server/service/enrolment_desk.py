@@ -59,7 +59,8 @@ def begin(folder: CoordinatorFolder, hosts: Sequence[str], port: int, now: datet
         raise StorageError(
             "this folder already holds a coordinator",
             where=str(folder.path),
-            do="Choose another folder; for other names or a new certificate: wardround coordinator renew DIR",
+            do="Choose another folder; for other names or a new certificate: wardround coordinator renew "
+            f"{shlex.quote(str(folder.path))}",
         )
     claim(folder.path, "coordinator")
     for path in (folder.path, folder.hospitals, folder.invitations, folder.revoked):
@@ -121,7 +122,7 @@ def standing(folder: CoordinatorFolder, request: Request, now: datetime) -> Stan
         raise damage
     for one in survey.enrolled:
         if one.name == request.hospital:
-            found = _next_to(one, request)
+            found = _next_to(folder, one, request)
         elif request.identity == one.request.identity or request.node_key == one.request.node_key:
             raise MessageError(
                 f"this is the key of {one.name}, which is enrolled; each hospital makes its own",
@@ -155,13 +156,13 @@ def _check_can_be_told_apart(folder: CoordinatorFolder, name: str) -> None:
             )
 
 
-def _next_to(one: Enrolled, request: Request) -> Standing:
+def _next_to(folder: CoordinatorFolder, one: Enrolled, request: Request) -> Standing:
     if one.request.identity != request.identity:
         raise MessageError(
             f"another key is enrolled as {one.name}: {one.request.fingerprint}",
             where=request.hospital,
             do="Ask the hospital by telephone. If its keys were lost or stolen, revoke the old ones first: "
-            f"wardround coordinator revoke DIR {shlex.quote(one.name)}",
+            f"wardround coordinator revoke {shlex.quote(str(folder.path))} {shlex.quote(one.name)}",
         )
     if one.request == request:
         return Standing.SAME

@@ -9,6 +9,7 @@ from pathlib import Path
 import numpy as np
 
 from wardround_client.hospital.secure_sum import Confirmed, Participant, Uploaded, sign_survivors
+from wardround_client.spending.ledger.told import Answers
 from wardround_common.canonical import cut, joined, pieces
 from wardround_common.errors import MessageError, OutdatedError, PrivacyError, StorageError
 from wardround_common.keys.identity import Identity, Roster
@@ -33,6 +34,12 @@ from wardround_common.storage import read_private, write_atomically
 from wardround_common.study.file import Study
 from wardround_common.study.roster import keys_of
 from wardround_common.study.sums import clip_claim, encoding_for, margins_for, threshold_for
+
+PUT_BACK = (
+    "Put the folder back as it was when the service last ran, or leave the study: 'wardround hospital refuse STUDY'. "
+    "Do not empty the folder: it keeps this hospital from answering a round twice."
+)
+WHATS: tuple[What, ...] = ("train", "evaluate")
 
 
 @dataclass(frozen=True)
@@ -80,6 +87,27 @@ class Desk:
         """Whether we take part in a run already."""
         return (self.folder / "run").exists()
 
+    def check_reaches(self, answers: Answers) -> None:
+        """Check that what is kept here knows the answers that went out by the audit log.
+
+        Raises:
+            StorageError: it is an older copy: a round could be answered a second time, and the difference of two sums
+                may be this hospital's own.
+        """
+        kept = {what: self._terms(what) for what in WHATS}
+        vote, (number, lists) = self._read("vote"), answers.confirmed
+        reached = {what: terms.round for what, terms in kept.items() if terms}
+        voted = int.from_bytes(vote[0], "big") if vote else -1
+        behind = any(answers.last.get(what, -1) > reached.get(what, -1) for what in WHATS)
+        signed = [terms for terms in kept.values() if terms and (terms.round > number or self._signed(terms, number))]
+        if behind or answers.last.get("vote", -1) > voted or len(signed) < lists:
+            raise StorageError(
+                "what this hospital keeps of its secure sums is older than the audit log, by which later answers of "
+                "the study went out",
+                where=str(self.folder),
+                do=PUT_BACK,
+            )
+
     def join(self, run: bytes) -> Member:
         """Take part in a run: make a key for it, or give the one that was made.
 
@@ -97,7 +125,7 @@ class Desk:
             raise MessageError(
                 "this hospital takes part in another run of the study",
                 do="Its part must not be summed with others a second time. If the coordinator has lost, archived or "
-                "removed that run, ask it to run the study under another name; then: wardround hospital close STUDY",
+                "removed that run, ask it to run the study under another name; then: wardround hospital refuse STUDY",
             )
         return Member.signed(self.name, self.identity, key.public, self.study.digest(), run)
 
@@ -293,6 +321,9 @@ class Desk:
             raise MessageError(f"round {number} is not the round of this hospital's last upload")
         return terms
 
+    def _signed(self, terms: Terms, number: int) -> bool:
+        return terms.round == number and self._confirmed(terms) is not None
+
     def _confirmed(self, terms: Terms) -> Confirmed | None:
         stored = self._read(f"{terms.what}.confirmed")
         if stored is None or stored[0] != terms.digest:
@@ -312,8 +343,7 @@ class Desk:
         return StorageError(
             "this hospital's records of its secure sums are damaged",
             where=str(self.folder / name),
-            do="Put the folder back as it was when the service last ran, or leave the study: 'wardround hospital close "
-            "STUDY'. Do not empty the folder: it keeps this hospital from answering a round twice.",
+            do=PUT_BACK,
         )
 
 

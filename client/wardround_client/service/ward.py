@@ -36,6 +36,7 @@ from wardround_client.spending.account import Account, Ask, approve, ask, check_
 from wardround_client.spending.charge_note import Charge
 from wardround_client.spending.ledger.past import check_not_behind
 from wardround_client.spending.ledger.store import Ledger, open_ledger
+from wardround_client.spending.ledger.told import Answers, read_told
 from wardround_client.spending.lineage import Lineage, check_paid, lineage
 from wardround_client.spending.policy import POLICY_NAME, Policy, read_policy
 from wardround_client.spending.policy_check import Level, check_kind, check_spending
@@ -207,6 +208,9 @@ class Ward:
             account = Account(ledger, policy, ask(study, dataset, ledger), self._charging)
         secure = study.aggregation.secure
         desk = open_desk(study, name, identity, place / "desk", os.urandom) if secure else None
+        if desk:
+            told = read_told(self.folder.audit)
+            desk.check_reaches(told.answers.get(study.digest()[:SHORT], Answers()))
         built = build(study, choose(self.folder.settings().device), kept_weights(self.folder.path, study))
         stream, allowed, kept = own_stream(place / "stream.key"), policy.protection, None
         if study.training.keeps:

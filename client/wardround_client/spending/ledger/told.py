@@ -1,7 +1,8 @@
 """What an audit log records about the ledger next to it: which rounds were charged and answered, and what was spent.
 
-The log outlives a lost ledger, and tells when a ledger was rolled back. It has no cohorts and no mechanisms, only
-numbers that name nobody; so what it proves is a bound for every patient, and not who spent what.
+The log outlives a lost ledger, and tells when a ledger was rolled back, or what a hospital keeps of its secure sums. It
+has no cohorts and no mechanisms, only numbers that name nobody; so what it proves is a bound for every patient, and not
+who spent what.
 """
 
 from __future__ import annotations
@@ -42,6 +43,16 @@ class Note:
 
 
 @dataclass(frozen=True)
+class Answers:
+    """The last answers that went out in one study."""
+
+    last: Mapping[str, int] = field(default_factory=dict)
+    """By kind, ``train``, ``evaluate`` or ``vote``: the round of the last one that was no failure."""
+    confirmed: tuple[int, int] = (-1, 0)
+    """The last round in which lists of survivors were signed, and how many different ones."""
+
+
+@dataclass(frozen=True)
 class Told:
     """What a log tells, of its entries after a given one."""
 
@@ -57,6 +68,8 @@ class Told:
     """Studies that were approved, by the first twelve digits of their digests."""
     speaks: bool = False
     """Whether it tells of anything that cannot be without a ledger."""
+    answers: Mapping[str, Answers] = field(default_factory=dict)
+    """By study, by the first twelve digits of its digest."""
 
 
 class Bound(NamedTuple):
@@ -79,7 +92,7 @@ def read_told(log: Path, *, after: Mapping[str, int] | None = None) -> Told:
     first = hashlib.sha256(next(lines(log), b"")).hexdigest()
     known, last, speaks = (after or {}).get(first, 0), 0, False
     notes, answered, approved = list[Note](), set[Round](), set[str]()
-    charged = set[Round]()
+    charged, out = set[Round](), dict[tuple[str, str], tuple[int, set[str]]]()
     for line in lines(log):
         if not any(word in line for word in _WORDS):  # most lines are of messages; to parse them all takes seconds
             last += 1
@@ -93,6 +106,8 @@ def read_told(log: Path, *, after: Mapping[str, int] | None = None) -> Told:
         if last <= known:
             continue
         study, number = entry.text("study"), entry.facts.get("round")
+        if entry.what == _ANSWERED and isinstance(number, int) and not entry.text("failure"):
+            _take_note(out, (study, entry.text("kind")), number, entry.text("content"))
         if entry.what == _APPROVED:
             approved.add(study)
         elif entry.what == _CHARGED and isinstance(number, int):
@@ -105,7 +120,25 @@ def read_told(log: Path, *, after: Mapping[str, int] | None = None) -> Told:
         elif _is_an_answer(entry, charged) and isinstance(number, int):
             answered.add((study, number))
             speaks = True
-    return Told(first, last, tuple(notes), frozenset(answered), frozenset(approved), speaks)
+    return Told(first, last, tuple(notes), frozenset(answered), frozenset(approved), speaks, _answers(out))
+
+
+def _take_note(
+    out: dict[tuple[str, str], tuple[int, set[str]]], which: tuple[str, str], number: int, content: str
+) -> None:
+    """Keep the last round by study and kind, and what different contents went out in it."""
+    last, contents = out.get(which, (-1, set()))
+    if number >= last:
+        out[which] = number, {content} | (contents if number == last else set())
+
+
+def _answers(out: Mapping[tuple[str, str], tuple[int, Collection[str]]]) -> dict[str, Answers]:
+    found: dict[str, Answers] = {}
+    for study in {study for study, _ in out}:
+        last = {kind: number for (of, kind), (number, _) in out.items() if of == study and kind != "confirm"}
+        number, lists = out.get((study, "confirm"), (-1, ()))
+        found[study] = Answers(last, (number, len(lists)))
+    return found
 
 
 def _is_an_answer(entry: Entry, charged: Collection[Round]) -> bool:

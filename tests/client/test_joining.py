@@ -200,9 +200,13 @@ def test_another_name_or_folder_is_not_written_over_the_first(hospital: Hospital
 
 def test_images_and_labels_must_be_there_and_nothing_is_made_before(tmp_path: Path, data: Path) -> None:
     folder = HospitalFolder(tmp_path / "state")
-    with pytest.raises(DataError, match="the image folder does not exist"):
+    with pytest.raises(DataError, match="there is no such folder"):
         begin(folder, "St Mary", tmp_path / "none", None, NOW)
-    with pytest.raises(DataError, match="the table of labels does not exist") as missing:
+    with pytest.raises(DataError, match="this is a file"):
+        begin(folder, "St Mary", Path(__file__), None, NOW)
+    with pytest.raises(DataError, match="this is a folder"):
+        begin(folder, "St Mary", data, data, NOW)
+    with pytest.raises(DataError, match="there is no such table of labels") as missing:
         begin(folder, "St Mary", data, tmp_path / "none.csv", NOW)
     assert missing.value.do.startswith("Check that it is there")
     with pytest.raises(StudyError, match="a hospital cannot be called"):

@@ -62,9 +62,15 @@ def begin(
         {"name": name, "data": _there(data), "labels": labels and _there(labels)} | kept | dict(switches or {})
     )
     if not settings.data.is_dir():
-        raise DataError("the image folder does not exist", where=str(data), do=CHECK_FILE)
+        what = "this is a file, and images lie in a folder" if settings.data.exists() else "there is no such folder"
+        raise DataError(what, where=str(data), do=CHECK_FILE)
     if settings.labels is not None and not settings.labels.is_file():
-        raise DataError("the table of labels does not exist", where=str(labels), do=CHECK_FILE)
+        what = (
+            "this is a folder, and no table of labels"
+            if settings.labels.is_dir()
+            else "there is no such table of labels"
+        )
+        raise DataError(what, where=str(labels), do=CHECK_FILE)
     claim(folder.path, "hospital")
     _keep_settings(folder, settings)
     make_identity(folder.path)

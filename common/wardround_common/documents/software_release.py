@@ -180,7 +180,8 @@ def names_in(folder: Path) -> list[str]:
         StorageError: it cannot be read.
     """
     if not folder.is_dir():
-        raise StorageError("there is no such folder", where=str(folder))
+        what = "this is a file, and a release is a folder" if folder.exists() else "there is no such folder"
+        raise StorageError(what, where=str(folder), do="Check the path.")
     return sorted(
         path.relative_to(folder).as_posix() for path in folder.rglob("*") if path.is_symlink() or not path.is_dir()
     )

@@ -353,6 +353,9 @@ class Task(Generic[T, S]):
     in_levels: Callable[[S], S] | None = None
     """The sums with scores or risks counted in few levels, where a study asks for it; None for a task
     whose sums have no histograms of scores."""
+    coarse: bool = False
+    """Whether its sums are so few numbers that they tell of one patient about as much as levels do
+    (``benchmarks/membership_tasks.py`` measures it)."""
     fewest_groups: int = 3
     """Of how many groups on a table by group says more than the metrics."""
 

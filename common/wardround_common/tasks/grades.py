@@ -78,4 +78,5 @@ TASK = Task[Grades, GradeSums](
     verdict=("decides for", "test images of"),
     compared=("mae", "bias", "accuracy"),
     group_words=("grade", "grades"),
+    coarse=True,
 )

@@ -116,5 +116,6 @@ TASK = Task[Measurement, MeasurementSums](
     numeric=True,
     group_words=("quarter of the range", "quarters of the range"),
     unit=lambda section: section.unit,
+    coarse=True,
     fewest_groups=1,
 )

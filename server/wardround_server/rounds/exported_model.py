@@ -81,7 +81,8 @@ def check_over(run: Path, do: str) -> None:
         StorageError: it has not; ``do`` says what to do then.
     """
     if not run.is_dir():
-        raise StorageError("there is no such folder", where=str(run), do="Name the folder of a finished run.")
+        what = "this is a file, and a run is a folder" if run.exists() else "there is no such folder"
+        raise StorageError(what, where=str(run), do="Name the folder of a finished run.")
     if (run / CARD).exists():  # its checkpoint is not there, of which the temperature is fitted
         raise StorageError(
             "this is an exported model already", where=str(run), do="Copy the folder, or name that of the run."

@@ -21,6 +21,12 @@ TOLD_BY_LEVELS = (
     "and with which label, masked or not: the fewer patients and the more evaluations, the better ([evaluation] every)."
 )
 
+TOLD_BY_FEW = (
+    "These sums are few numbers, and exact: whoever reads them with their models, and has an image of a patient, can "
+    "guess better than by chance whether the patient is among those who are summed, masked or not: the fewer patients "
+    "and the more evaluations, the better ([evaluation] every). A coordinator that sends a model made up for one image "
+    "finds out by one evaluation, of however many patients, whether the patient is among them, and which"
+)
 TOLD_BY_MADE_UP_MODEL = (
     "A coordinator that sends a model made up for one image finds both out by one evaluation, of however many patients."
 )
@@ -63,6 +69,8 @@ def _told_by_sums(study: Study) -> Iterator[str]:
     """Say what exact sums tell of one patient; nothing of images that have no label."""
     if study.evaluation.levels:
         yield f"{TOLD_BY_LEVELS} {TOLD_BY_MADE_UP_MODEL}"
+    elif task_in(study).coarse:
+        yield f"{TOLD_BY_FEW} {task_in(study).group_words[0]} is theirs."
     elif not task_in(study).generates:
         levels = ", levels" if task_in(study).in_levels else ""
         yield f"{TOLD_BY_SUMS} ([evaluation] every{levels}). {TOLD_BY_MADE_UP_MODEL}"

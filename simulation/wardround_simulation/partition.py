@@ -16,6 +16,7 @@ from wardround_client.intake.kept_pairs import near_pairs_kept
 from wardround_client.preparation.dataset import strata_by_patient, take_in, wanted_images
 from wardround_client.preparation.source import Source
 from wardround_client.preparation.splitting import LEAST_PATIENTS
+from wardround_common.counting import count
 from wardround_common.errors import DataError
 from wardround_common.one_form import one_form
 from wardround_common.randomness import insecure_stream
@@ -62,7 +63,8 @@ def cut(pool: Source, study: Study, partition: str, hospitals: int | None) -> tu
     small = [len(group) for group in groups if len(group) < LEAST_PATIENTS]
     if small or len(groups) < 2:
         raise DataError(
-            f"the {len(patients)} patients do not make {len(groups)} hospitals of {LEAST_PATIENTS} patients or more",
+            f"{len(groups)} hospitals of {LEAST_PATIENTS} patients or more cannot be made of "
+            f"{count(len(patients), 'patient')}",
             where=str(pool.folder),
             do="Ask for fewer hospitals, a larger dirichlet ALPHA, or another attribute.",
         )

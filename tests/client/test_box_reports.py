@@ -95,7 +95,7 @@ def test_a_finding_is_of_a_class_by_its_code_also_where_the_word_is_another(tmp_
     one, *_ = images(tmp_path)
     report(tmp_path, "report", [one], [region(one)])
     assert boxes(tmp_path, ("Rundherd",), Rundherd=("SCT", "27925004")).of["0.dcm"][0].of_class == 0
-    with pytest.raises(LabelError, match=r"none of 1 structured reports marks a lesion of the study.*1 other-finding"):
+    with pytest.raises(LabelError, match=r"1 structured report marks no lesion of the study.*1 other-finding"):
         boxes(tmp_path, ("Rundherd",))
 
 

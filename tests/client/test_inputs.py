@@ -266,7 +266,7 @@ def test_variables_are_read_from_the_clinical_table_the_labels_or_the_files(fold
         (b"patient,age\nP0\n", "line 2 has 1 of 2 columns"),
         (b"patient,age,Age\nP0,1,1\n", "'age' appears twice"),
         (b"\xff\xfe", "is not UTF-8 text"),
-        (None, "the clinical variables cannot be read"),
+        (None, "the table of clinical variables cannot be read"),
     ],
 )
 def test_a_clinical_table_that_cannot_be_read_stops_the_hospital(

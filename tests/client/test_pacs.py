@@ -585,6 +585,12 @@ def test_commands_say_what_is_wrong_and_end_with_its_code(
     assert "line 3: the archive has no such study" in partly.stdout
     assert "SECRET" not in partly.stdout + partly.stderr
     assert run("pacs", "fetch", worklist, "--into", into, "--label", "no", "--pacs", pacs).returncode == 4
+    in_the_way = run("pacs", "fetch", worklist, "--into", worklist, "--pacs", pacs)
+    assert in_the_way.returncode == 7
+    assert "this is a file, and a folder is to be there" in in_the_way.stderr
+    absent = run("pacs", "fetch", tmp_path / "none.csv", "--into", into, "--pacs", pacs)
+    assert "none.csv: the table of studies to fetch cannot be read" in absent.stderr
+    assert "not in the archive: 1 of 1 file\n" in run("pacs", "store", worklist, "--pacs", pacs).stderr
     assert run("pacs", "store", tmp_path / "nothing", "--pacs", pacs).returncode == 4
     refused = run("pacs", "store", into, "--pacs", pacs)
     assert refused.returncode == 4

@@ -270,6 +270,13 @@ def test_the_doctor_finds_nothing_where_all_is_well(archive: Orthanc) -> None:
         assert {check.fine for check in examine(each)} == {True}
 
 
+def test_the_doctor_calls_nothing_wrong_where_the_archive_has_no_image_yet(archive: Orthanc) -> None:
+    for each in (settings(archive), moving(archive), web(archive)):
+        checks = examine(each)
+        assert [check.words for check in checks if check.fine is None] == ["it has no image to try with"]
+        assert not [check for check in checks if check.fine is False]
+
+
 def test_the_doctor_says_which_setting_is_wrong(archive: Orthanc) -> None:
     archive.add(*study("A1", 1))
     (nobody,) = free_ports(1)

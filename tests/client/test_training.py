@@ -231,9 +231,9 @@ def test_a_patient_whose_gradient_is_not_finite_counts_as_nothing_and_the_others
 
 
 def test_a_delta_that_would_publish_a_patient_is_refused() -> None:
-    with pytest.raises(PrivacyError, match="does not protect anybody among 2000"):
+    with pytest.raises(PrivacyError, match="does not protect anybody among 2,000"):
         plan_privacy(study(privacy=DP), patients=2000)
-    with pytest.raises(PrivacyError, match="does not protect anybody among 1000"):
+    with pytest.raises(PrivacyError, match="does not protect anybody among 1,000"):
         plan_privacy(study(privacy=DP), patients=1000)
     assert plan_privacy(study(privacy=DP), patients=999) is not None
 

@@ -93,7 +93,7 @@ def test_patients_without_an_image_that_states_attributes_are_counted_and_in_no_
         ("dirichlet", 3, "no partition 'dirichlet'"),
         ("by:NoSuchWord", None, "no attribute 'NoSuchWord'"),
         ("iid", None, "needs a number of hospitals"),
-        ("iid", 40, "do not make 40 hospitals"),
+        ("iid", 40, "40 hospitals of 3 patients or more cannot be made of"),
         ("by:Modality:x", None, "no attribute"),
         ("by:Modality", None, "the images have one value of Modality"),
     ],

@@ -127,9 +127,9 @@ def test_a_study_without_privacy_has_no_plan() -> None:
 
 
 def test_a_delta_that_protects_nobody_is_refused_also_when_only_all_patients_together_are_too_many() -> None:
-    with pytest.raises(PrivacyError, match=r"delta = 0.001 does not protect anybody among 1000 training patients"):
+    with pytest.raises(PrivacyError, match=r"delta = 0.001 does not protect anybody among 1,000 training patients"):
         plan_study(study(privacy=DP), [1000], 1000, 0, 0)
-    with pytest.raises(PrivacyError, match=r"delta = 0.001 does not protect anybody among 1200 training patients"):
+    with pytest.raises(PrivacyError, match=r"delta = 0.001 does not protect anybody among 1,200 training patients"):
         plan_study(study(privacy=DP), [600, 600], 1000, 0, 0)
 
 

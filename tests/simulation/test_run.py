@@ -296,7 +296,7 @@ def test_too_few_hospitals_are_refused_before_anything_is_done(hospitals: Path, 
     for changes in ({"min_hospitals": 9}, {}):
         external = {} if changes else {"external": ["hospital-a"]}
         of = phantom_study(aggregation=changes or {"min_hospitals": 3}, evaluation=external)
-        with pytest.raises(StudyError, match=r"min_hospitals = \d, and \d of the 3 hospitals here train"):
+        with pytest.raises(StudyError, match=r"min_hospitals = \d, and here \d of 3 hospitals can train"):
             run(of, hospitals, state, tmp_path / "run")
     assert not (tmp_path / "run").exists()
 

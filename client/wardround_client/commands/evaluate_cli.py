@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Literal
 import typer
 
 from wardround_client.commands.format_option import Formats
-from wardround_common.counting import between, rounded
+from wardround_common.counting import between, count, rounded
 from wardround_common.errors import StorageError
 from wardround_common.shell.command_options import (
     Allow,
@@ -124,9 +124,9 @@ def _show(model: Model, judged: JudgedHere, split: Part) -> None:
     from wardround_common.tasks.registry import task_of
 
     site, console = judged.site, Console()
-    patients = f"{site.patients:,} patient{'' if site.patients == 1 else 's'}, " if site.patients is not None else ""
+    patients = f"{count(site.patients, 'patient')}, " if site.patients is not None else ""
     part = "" if split == "all" else f" of the study's {split} patients"
-    title = f"{model.card.name}: {patients}{site.images:,} records{part}"
+    title = f"{model.card.name}: {patients}{count(site.images, 'record')}{part}"
     table = Table("metric", "value", "95 % interval", title=title, box=SIMPLE_HEAD, show_edge=False)
     for metric in task_of(model.study.task).metrics:
         found = site.metrics[metric.name]

@@ -32,6 +32,7 @@ from wardround_client.prediction.sources import Equipment
 from wardround_client.tasks.contract import Case, cautions_of
 from wardround_client.training.devices import choose
 from wardround_client.volumes import Refused
+from wardround_common.counting import count
 from wardround_common.errors import ImageRefused, StudyError
 from wardround_common.tasks.registry import task_of
 
@@ -169,7 +170,7 @@ def _none_outlined(words: tuple[str, ...], lesions: Lesions) -> str:
     """Say why the lesions that --lesion names are in no figure."""
     named = " or ".join(f"'{word}'" for word in words)
     if lesions.places:
-        why = f"none of the {len(lesions.places):,} images with masks has such a structure (--lesion)"
+        why = f"none of {count(len(lesions.places), 'image')} with masks has such a structure (--lesion)"
     elif lesions.unmet:
         why = "no mask outlines one of these images"
     else:

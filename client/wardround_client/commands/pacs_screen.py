@@ -210,7 +210,7 @@ def _show_fetched(report: Report, into: Path, *, has_labels: bool) -> None:
         )
     if report.contradicted:
         console.print(
-            f"{count(report.contradicted, 'study has', 'studies have')} no label: two lines give them different ones"
+            f"{count(report.contradicted, 'study has', 'studies have')} no label: two lines say different ones"
         )
     if report.labels:
         console.print(Text(f"Labels: {shown(report.labels)}"), soft_wrap=True)
@@ -241,7 +241,7 @@ def store_and_show(
     else:
         _show_sent(sent, Console())
         if passed:
-            typer.echo(f"{passed:,} {'file' if passed == 1 else 'files'} in these folders passed over: no DICOM.")
+            typer.echo(f"{count(passed, 'file')} in these folders passed over: no DICOM.")
     _check_sent(sent)
 
 
@@ -264,7 +264,7 @@ def store_predictions(settings: PacsSettings, folder: Path) -> None:
 
 def _check_sent(sent: Sequence[Sent]) -> None:
     if left := [each for each in sent if each.outcome not in ("stored", "there")]:
-        raise DataError(f"{len(left):,} of {len(sent):,} files are not in the archive", do="Read why above.")
+        raise DataError(f"not in the archive: {len(left):,} of {count(len(sent), 'file')}", do="Read why above.")
 
 
 def _said(sent: Sent) -> dict[str, object]:

@@ -10,6 +10,7 @@ import typer
 
 from wardround_client.commands.audit_cli import State
 from wardround_client.commands.deciding_cli import StudyWord
+from wardround_common.counting import count
 from wardround_common.shell.command_options import AsJson
 
 
@@ -107,7 +108,7 @@ def statement(
     spent = "without bound" if made.epsilon is None else f"at most epsilon {made.epsilon:.3f} (delta {made.delta:g})"
     typer.echo(
         f"{made.hospital} states for {ledger.books.approved[digest].name} {digest[:12]}: {spent}, "
-        f"{made.rounds_charged} rounds charged, {made.rounds_confirmed} confirmed.\n\n"
+        f"{count(made.rounds_charged, 'round')} charged, {made.rounds_confirmed} confirmed.\n\n"
         f"fingerprint  {made.fingerprint}\n\n"
         f"Wrote {written}: the recipient should compare this fingerprint with the roster's, or by telephone."
     )

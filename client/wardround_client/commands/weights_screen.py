@@ -13,6 +13,7 @@ from rich.progress import Progress
 from wardround_client import networks
 from wardround_client.prior.learning import Lesson, learn, size_of
 from wardround_client.state.weights_files import read_weights_file
+from wardround_common.counting import count
 from wardround_common.storage import write_atomically
 from wardround_common.study.file import read_study
 from wardround_common.study.template import toml_value
@@ -48,15 +49,16 @@ def match_and_show(
     )
     screen = Console(stderr=True, highlight=False, markup=False, soft_wrap=True)
     numbers = sum(tensor.numel() for tensor in match.given.values())
-    screen.print(f"{len(match.given)} tensors of the network, {numbers:,} numbers, are from the file.")
+    screen.print(f"From the file: {count(len(match.given), 'tensor')} of the network, {count(numbers, 'number')}.")
     if match.seeded:
         screen.print(f"{len(match.seeded)} are what the seed gives: {_some(match.seeded)}")
     if match.unused:
         screen.print(f"{len(match.unused)} of the file are not used: {_some(match.unused)}")
     if match.converted:
         screen.print(
-            f"{match.converted} batch normalisations of the file give scale and shift to another normalisation; their "
-            "statistics are not used, so that the network says something else at first than the file's."
+            f"{count(match.converted, 'batch normalisation')} in the file: scale and shift go to another "
+            "normalisation; the statistics are not used, so that the network says something else at first than the "
+            "file's."
         )
     size, wanted = size_of(content), parsed.data.image_size
     if isinstance(networks.body_of(network), networks.Computed) and size is not None and size != wanted:

@@ -32,6 +32,7 @@ from pydicom.uid import UID, ExplicitVRLittleEndian, SecondaryCaptureImageStorag
 from wardround_client.generation.drawing import Made, cost_of, drawn, spent_of, unbounded
 from wardround_client.images.sop_class import OURS
 from wardround_client.prediction.model import Model
+from wardround_common.counting import count
 from wardround_common.errors import StorageError
 from wardround_common.results.model_folder import MODEL, Card
 from wardround_common.storage import LOCK, alone_in, no_room_is_said, somebody_in
@@ -159,7 +160,7 @@ def sentences(said: dict[str, Any]) -> list[str]:
     counts = [f"{count:,} {word}" for word, count in said["counts"].items() if count and word != ALL]
     counted = f" ({', '.join(counts)})" if counts else ""
     return [
-        f"{said['count']:,} synthetic images{counted}. They are of no patient.",
+        f"{count(said['count'], 'synthetic image')}{counted}, of no patient.",
         f"Drawn with seed {said['seed']} from the model {said['model']}, study {said['study'][:12]}, weights with the "
         f"SHA-256 {said['weights']}.",
         "",

@@ -24,6 +24,7 @@ from wardround_client.images.sop_class import OURS
 from wardround_client.intake.boxes import Box, Boxes
 from wardround_client.intake.instance import Index, Instance
 from wardround_client.intake.labels import patients_beside
+from wardround_common.counting import count
 from wardround_common.errors import LabelError
 from wardround_common.metrics.boxes import MOST_BOXES
 from wardround_common.one_form import one_form
@@ -80,8 +81,8 @@ def reported_boxes(folder: Path, index: Index, classes: tuple[str, ...], coded: 
     if not any(found.values()):
         counted = ", ".join(f"{count} {reason}" for reason, count in sorted(unmet.items()) if count)
         raise LabelError(
-            f"none of {len(files):,} structured reports marks a lesion of the study on an accepted image"
-            + (f" ({counted})" if counted else ""),
+            f"{count(len(files), 'structured report marks', 'structured reports mark')} no lesion of the study on an "
+            f"accepted image{f' ({counted})' if counted else ''}",
             where=str(folder),
             do="The classes of the study are the codes or the meanings of the reports' findings; write codes in [task] "
             "where they are not. docs/detection.md says which regions are read.",

@@ -23,6 +23,7 @@ from wardround_client.intake.labels import (
     relative,
 )
 from wardround_client.intake.table import delimiter_of, read_text, rows_of, whole_rows
+from wardround_common.counting import count
 from wardround_common.errors import LabelError
 from wardround_common.metrics.boxes import MOST_BOXES
 from wardround_common.one_form import one_form
@@ -110,7 +111,7 @@ def find_boxes(folder: Path, index: Index, classes: tuple[str, ...], *, csv: Pat
     unmet = _unmet(index, key, said)
     if not found:
         raise LabelError(
-            f"none of its {len(said):,} images is an accepted image of this folder",
+            f"it names {count(len(said), 'image')}, and none of the accepted images of this folder",
             where=where,
             do="Write paths relative to the folder of images, or SOP instance UIDs; 'wardround scan FOLDER' says what "
             "was refused.",

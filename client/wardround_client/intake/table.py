@@ -8,6 +8,7 @@ import itertools
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
+from wardround_common.counting import count
 from wardround_common.errors import LabelError
 from wardround_common.one_form import one_form
 
@@ -26,16 +27,14 @@ def read_text(path: Path, by_name: str = "by its path", like: str = "file,label"
             raise LabelError(f"this file is too large for a list of {what}", where=where, do=f"Name the CSV {by_name}.")
         text = path.read_bytes().decode("utf-8-sig")
     except OSError as error:
-        raise LabelError(f"the {what} cannot be read ({error.strerror})", where=where, do="Check the path.") from None
+        raise LabelError(
+            f"the table of {what} cannot be read ({error.strerror})", where=where, do="Check the path."
+        ) from None
     except UnicodeDecodeError as error:
         line = error.object.count(b"\n", 0, error.start) + 1
         raise LabelError(f"line {line} is not UTF-8 text", where=where, do="Save it as 'CSV UTF-8'.") from None
     if not text.strip():
-        raise LabelError(
-            "the label file is empty" if what == "labels" else f"the table of {what} is empty",
-            where=where,
-            do=f"Begin with a line such as: {like}",
-        )
+        raise LabelError(f"the table of {what} is empty", where=where, do=f"Begin with a line such as: {like}")
     if "\0" in text:
         raise LabelError("this is not a text file", where=where, do="Save the table as 'CSV UTF-8'.")
     return text
@@ -87,7 +86,7 @@ def _not_as_long(line: int, row: list[str], columns: int, delimiter: str, where:
     else:
         likely = f"Most likely a cell has a {_SEPARATORS[delimiter]} in it without quotes"
     return LabelError(
-        f"line {line} has {len(row)} cells, and the first line names {columns} columns",
+        f"line {line} has {count(len(row), 'cell')}, and the first line names {count(columns, 'column')}",
         where=where,
         do=f'{likely}: what follows it is read in the wrong column. Put such a cell in "quotes", or save the table '
         "with another separator.",

@@ -22,6 +22,7 @@ from wardround_client.preparation.dataset import Dataset
 from wardround_client.preparation.examples import Examples
 from wardround_client.tasks.outline_form import map_from_form
 from wardround_client.training.evaluation import probabilities_of
+from wardround_common.counting import count
 from wardround_common.errors import LabelError, ModelError, StudyError
 from wardround_common.metrics.maps import InLesion, MapSums
 from wardround_common.randomness import insecure_stream
@@ -116,8 +117,10 @@ def said_of_lesions(study: Study, dataset: Dataset) -> str:
         return f"none, since the masks cannot be used ({error.what})"
     patients, least = _patients(dataset.test, lesions), study.evaluation.smallest_subgroup
     if patients < least:
-        return f"none, since {patients} test patients have an outlined lesion, and fewer than {least} are never summed"
-    return f"of {min(len(lesions), MOST_IMAGES)} images of up to {patients} test patients with an outlined lesion"
+        have = count(patients, "test patient has", "test patients have")
+        return f"none, since {have} an outlined lesion, and fewer than {least} are never summed"
+    images = count(min(len(lesions), MOST_IMAGES), "image")
+    return f"of {images} of up to {count(patients, 'test patient')} with an outlined lesion"
 
 
 def _patients(examples: Examples, places: Mapping[int, Lesion]) -> int:

@@ -12,7 +12,7 @@ from wardround_client.pacs.association import no_connection
 from wardround_client.pacs.dimse import DimseArchive
 from wardround_client.pacs.settings import PacsSettings
 from wardround_client.pacs.web import WebArchive
-from wardround_common.errors import PacsError, WardroundError
+from wardround_common.errors import WardroundError
 
 LATEST_DAYS = (7, 365)
 """How far back a study is looked for of which one image is sent, to try the way back; then any."""
@@ -49,7 +49,7 @@ def _dicom(settings: PacsSettings) -> Iterator[Check]:
     yield (asked := _tried("questions", lambda: _ask(archive), "it answers questions of this AE title"))
     if not asked.fine:
         return
-    yield _the_way_back(settings, archive)
+    yield _retrieved("the way back (C-MOVE)" if settings.retrieve == "move" else "retrieval (C-GET)", archive)
 
 
 def _reach(settings: PacsSettings) -> None:
@@ -69,10 +69,8 @@ def _tried(what: str, attempt: Callable[[], None], words: str = "") -> Check:
     return Check(what, True, words)
 
 
-def _the_way_back(settings: PacsSettings, archive: DimseArchive) -> Check:
+def _retrieved(what: str, archive: Archive) -> Check:
     """Let the archive send one image, which is thrown away, and say what kept it from arriving."""
-    move = settings.retrieve == "move"
-    what = "the way back (C-MOVE)" if move else "retrieval (C-GET)"
     try:
         some = _an_image(archive)
         if some is None:
@@ -110,10 +108,4 @@ def _web(settings: PacsSettings) -> Iterator[Check]:
     if not answered.fine:
         return
 
-    def retrieve() -> None:
-        if (some := _an_image(archive)) is None:
-            raise PacsError("it has no image to try with")
-        if said := archive.send([some], lambda data: True):
-            raise PacsError(said, do=_ASK)
-
-    yield _tried("retrieval (WADO)", retrieve, "one image came, and was thrown away")
+    yield _retrieved("retrieval (WADO)", archive)

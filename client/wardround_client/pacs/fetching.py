@@ -16,8 +16,9 @@ from wardround_client.pacs.archive import Archive, Study, checked
 from wardround_client.pacs.taking import Refused, examine, identify, keep, place_of, sweep_images
 from wardround_client.pacs.worklist import LABEL, LabelTable, Line
 from wardround_client.state.state_folder import default_state
+from wardround_common.counting import count
 from wardround_common.errors import FullDiskError, PacsError, QuestionError, StorageError
-from wardround_common.storage import alone_in, write_atomically
+from wardround_common.storage import alone_in, no_room_is_said, write_atomically
 
 MOST_STUDIES = 1000
 """Of one line, such as of one patient."""
@@ -51,15 +52,15 @@ class Fetched:
         """Say what is not as it should be; empty where the study is here whole."""
         if self.missing:
             words, _ = max(self.missing.items(), key=lambda item: item[1])
-            return f"{sum(self.missing.values())} of {self.counted} instances are missing: {words}"
+            return f"missing: {sum(self.missing.values()):,} of {count(self.counted, 'instance')} ({words})"
         if not self.counted:
             return "the archive lists it, and has no instance of it"
         if not self.there + self.accepted:
             kinds = ", ".join([*self.left, *self.refused])
-            return f"none of its {self.counted} instances is an image that can be taken in: {kinds}"
+            return f"none of its {count(self.counted, 'instance')} is an image that can be taken in: {kinds}"
         if self.refused:
             kinds = ", ".join(f"{words} ({count})" for words, count in self.refused.items())
-            return f"{sum(self.refused.values())} of {self.counted} instances were refused: {kinds}"
+            return f"refused: {sum(self.refused.values()):,} of {count(self.counted, 'instance')}, {kinds}"
         return ""
 
 
@@ -115,7 +116,8 @@ def fetch(
         StorageError: the disk is full, or the folder cannot be written; what came is kept.
     """
     state = default_state(into) / "fetch"
-    into.mkdir(parents=True, exist_ok=True, mode=0o700)
+    with no_room_is_said(into / REPORT):
+        into.mkdir(parents=True, exist_ok=True, mode=0o700)
     report = Report(len(lines))
     with alone_in(state):
         table = None

@@ -46,7 +46,7 @@ def read_worklist(path: Path) -> tuple[list[Line], tuple[str, ...]]:
     Raises:
         LabelError: it cannot be read, names no column that says which studies, or a line is wrong.
     """
-    where, text = str(path), read_text(path)
+    where, text = str(path), read_text(path, "of the studies", "accession,label", "studies to fetch")
     delimiter = delimiter_of(text, lambda names: any(_meaning(name) in IDENTIFY for name in names))
     rows = rows_of(text, delimiter, where)
     header = [name.strip().casefold() for name in next(rows, (1, []))[1]]

@@ -21,6 +21,7 @@ from wardround_client.preparation.examples import Examples
 from wardround_client.preparation.source import Source
 from wardround_client.training.evaluation import probabilities_of
 from wardround_client.training.threads import use_threads
+from wardround_common.counting import count
 from wardround_common.errors import DataError, ModelError, StudyError
 from wardround_common.metrics import PatientSums
 from wardround_common.metrics.calibration import at_temperature
@@ -77,8 +78,8 @@ class Recalibrated:
             for word, count in zip(self.calibration.classes, self.calibration.patients, strict=True)
         )
         yield (
-            f"It took {self.patients} labelled patients ({counts}). The figures with it are cross-fitted in {FOLDS} "
-            "parts: each patient's come from a fit without that patient. The file is fitted on all of them."
+            f"It took {count(self.patients, 'labelled patient')} ({counts}). The figures with it are cross-fitted in "
+            f"{FOLDS} parts: each patient's come from a fit without that patient. The file is fitted on all of them."
         )
         yield (
             "It stays at this hospital: nothing was released and no epsilon was spent. It was made from these patients "

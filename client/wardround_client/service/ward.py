@@ -49,6 +49,7 @@ from wardround_client.training.devices import choose
 from wardround_client.training.rehearsal import rehearse
 from wardround_common.audit.entries import Fact
 from wardround_common.audit.recorder import SHORT
+from wardround_common.counting import count
 from wardround_common.documents.proposal import ProposeRequest
 from wardround_common.errors import (
     ImagesAwayError,
@@ -269,10 +270,10 @@ class Planned:
             )
             yield from self.told
             return
-        yield f"Here it would train on {self.asked.patients} patients."
+        yield f"Here it would train on {count(self.asked.patients, 'patient')}."
         for level in self.levels:
             spent = f"epsilon {level.before:.2f} so far, {level.after:.2f} after all rounds"
-            yield f"{level.patients} patients: {spent}."
+            yield f"{count(level.patients, 'patient')}: {spent}."
         if self.lineage:
             yield from self.lineage.sentences()
         yield from self.told

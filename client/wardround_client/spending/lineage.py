@@ -11,6 +11,7 @@ from wardround_client.spending.account import Ask
 from wardround_client.spending.ledger.books import ENDED, Books, together
 from wardround_client.spending.ledger.spending import cost, histories_of
 from wardround_client.spending.ledger.store import Ledger
+from wardround_common.counting import count
 from wardround_common.errors import PrivacyError
 from wardround_common.study.start import Start
 
@@ -41,7 +42,7 @@ class Lineage:
         if not self.patients and not self.carried:
             yield (
                 f"It starts from the model '{self.model}'. The studies that it names as that model's training cost "
-                f"none of this hospital's {self.new} training patients anything, by the ledger{self._others}."
+                f"none of this hospital's {count(self.new, 'training patient')} anything, by the ledger{self._others}."
             )
             return
         if self.carried:
@@ -50,7 +51,7 @@ class Lineage:
                 f"{_number(self.carried)} that the rebuilt ledger carries over for every patient."
             )
         if self.patients:
-            others = f" {self.new} patients were not in it{self._others}." if self.new else ""
+            others = f" {count(self.new, 'patient was', 'patients were')} not in it{self._others}." if self.new else ""
             yield (
                 f"It starts from the model '{self.model}', whose training cost {self.patients} of these patients "
                 f"epsilon {_number(self.before)} at most {at}; with all rounds of this study it will be "

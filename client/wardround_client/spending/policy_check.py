@@ -18,6 +18,7 @@ from wardround_client.spending.ledger.patients import Cohort
 from wardround_client.spending.ledger.spending import Cost, Histories, cost, histories_of
 from wardround_client.spending.ledger.store import Ledger
 from wardround_client.spending.policy import Policy
+from wardround_common.counting import count
 from wardround_common.errors import PolicyError
 from wardround_common.study.file import Study
 from wardround_common.study.privacy import DistributedDpSgd
@@ -60,11 +61,11 @@ def check_kind(policy: Policy, study: Study, patients: int, *, trains: bool = Tr
         reasons.append(f"the coordinator would read this hospital's {what}; needed: [aggregation] secure = true")
     if patients < protection.smallest_cohort:
         use = "train on" if trains else "be tried on"
-        reasons.append(f"it would {use} {patients} patients; needed: {protection.smallest_cohort}")
+        reasons.append(f"it would {use} {count(patients, 'patient')}; needed: {protection.smallest_cohort}")
     if trains and private and policy.budget.delta * patients >= 1:
         reasons.append(
-            f"the policy counts epsilon at delta {policy.budget.delta:g}, which protects nobody among {patients} "
-            f"patients; needed: a delta in [budget] well below {1 / patients:.0e}"
+            f"the policy counts epsilon at delta {policy.budget.delta:g}, which protects nobody among "
+            f"{count(patients, 'patient')}; needed: a delta in [budget] well below {1 / patients:.0e}"
         )
     if reasons:
         raise PolicyError(
@@ -157,7 +158,7 @@ class _Reserved:
 
     def said(self, epsilon: float) -> str:
         how = f", and {self.ended}" if self.ended else ""
-        rounds = f"{self.charged} of {self.rounds} rounds charged"
+        rounds = f"{self.charged} of {count(self.rounds, 'round')} charged"
         return f"{epsilon:.2f} is reserved by '{self.name}' {self.digest} ({rounds}{how})"
 
 
@@ -252,8 +253,8 @@ class _Weigh:
         first, then = self._cost(before), self._cost(after)
         counts: Counter[tuple[float, float, bool]] = Counter()
         patients = self._histories.patients[self._within]
-        for place, count in enumerate(patients.tolist()):
+        for place, alike in enumerate(patients.tolist()):
             composed = bool(first.composed[place] and then.composed[place])
-            counts[float(first.epsilon[place]), float(then.epsilon[place]), composed] += count
-        found = [Level(count, low, high, composed) for (low, high, composed), count in counts.items()]
+            counts[float(first.epsilon[place]), float(then.epsilon[place]), composed] += alike
+        found = [Level(alike, low, high, composed) for (low, high, composed), alike in counts.items()]
         return tuple(sorted(found, key=lambda level: (level.after, level.before)))

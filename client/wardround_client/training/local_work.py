@@ -32,6 +32,7 @@ from wardround_client.training.noise import noise_maker
 from wardround_client.training.optimiser import Optimiser, optimiser_of
 from wardround_client.training.supply import Batch, Supply, sent, supply_of
 from wardround_client.training.threads import use_threads
+from wardround_common.counting import count
 from wardround_common.errors import ModelError, PrivacyError
 from wardround_common.messages.parameters import Layout, Vector
 from wardround_common.privacy.noisy_sum import NoisySum
@@ -96,7 +97,7 @@ def plan_privacy(study: Study, patients: int) -> PrivacyPlan | None:
         )
     if privacy.delta * patients >= 1:
         raise PrivacyError(
-            f"delta = {privacy.delta} does not protect anybody among {patients} training patients",
+            f"delta = {privacy.delta} does not protect anybody among {count(patients, 'training patient')}",
             do=f"Choose a delta well below {1 / patients:.0e} in [privacy].",
         )
     before = before_rounds(privacy)
@@ -531,9 +532,9 @@ def _drawn(this: _Round, privacy: DpSgd, plan: PrivacyPlan, step: int) -> Iterat
 def _together(counts: Sequence[int], most: int | None) -> Iterator[list[int]]:
     """Divide patients, by their numbers of images, into groups of ``most`` images, or of one patient that has more."""
     group: list[int] = []
-    for count in counts:
-        if group and most is not None and sum(group) + count > most:
+    for images in counts:
+        if group and most is not None and sum(group) + images > most:
             yield group
             group = []
-        group.append(count)
+        group.append(images)
     yield group

@@ -29,6 +29,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Protocol, TextIO
 
+from wardround_common.counting import count
 from wardround_common.errors import WardroundError
 
 FIELDS = ("time", "level", "event", "study", "round", "hospital", "text")
@@ -157,7 +158,7 @@ class _Heard(logging.Handler):
             while len(self._last) >= MOST_REPEATED:
                 del self._last[next(iter(self._last))]
             self._last[words] = now, 0
-            often = f" (and {more:,} more times since it was last said)" if more else ""
+            often = f" (and {count(more, 'more time')} since it was last said)" if more else ""
             self._log.say(f"{words}{often}", event="log", level=record.levelname.lower())
         except Exception:  # noqa: BLE001  # as every handler of Python's: a log that fails must not end its service
             self.handleError(record)

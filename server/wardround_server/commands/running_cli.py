@@ -7,6 +7,7 @@ from typing import Annotated
 
 import typer
 
+from wardround_common.counting import count
 from wardround_common.shell.command_options import CardWordsFile, PublicRelease, StudyFile
 from wardround_common.shell.commands import confirm
 from wardround_server.commands.options import Folder, Run, utc_now
@@ -170,8 +171,8 @@ def export(
     typer.echo(said_of_release(target))
     for hospital, (stated, answered) in early_statements(source).items():
         typer.echo(
-            f"The statement of {hospital} is of {stated} rounds, and it answered in {answered}: its epsilon is too "
-            "small. Ask for a new one, and export again with it.",
+            f"The statement of {hospital} is of {count(stated, 'round')}, and it answered in {answered}: its epsilon "
+            "is too small. Ask for a new one, and export again with it.",
             err=True,
         )
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from itertools import groupby
 
+from wardround_common.counting import count
 from wardround_common.results import Absence, RoundRecord
 from wardround_common.study.file import Study
 from wardround_server.rounds.absences import why
@@ -19,7 +20,7 @@ def missing(history: Sequence[RoundRecord]) -> str:
         for absent in record.absent:
             absences.setdefault(absent.hospital, []).append((record.number, absent))
     said = [
-        f"{name} was missing in {len(rounds)} of {len(history)} rounds: {_when(rounds)}"
+        f"{name} was missing in {len(rounds)} of {count(len(history), 'round')}: {_when(rounds)}"
         for name, rounds in sorted(absences.items())
     ]
     if given_up := [record.number for record in history if not record.answered]:

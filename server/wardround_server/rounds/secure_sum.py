@@ -17,6 +17,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from wardround_common.counting import count
 from wardround_common.errors import MessageError, RoundError
 from wardround_common.keys.identity import Roster, check_signature
 from wardround_common.secagg.exchange import (
@@ -259,7 +260,7 @@ class Opening:
         graph, members, name = self._terms.graph, self._terms.members, self._terms.members[dealer].name
         answered = [holder for holder in graph.circle_of(dealer) if holder in self._opened]
         if len(answered) < graph.share_threshold:
-            what = f"{len(answered)} hospitals that hold shares of the masks of {name} opened"
+            what = f"of those that hold shares of the masks of {name}, {count(len(answered), 'hospital')} opened"
             return _lost(what, graph.share_threshold, self._terms)
         garbage = [members[holder].name for holder in answered if (dealer, place) not in self._opened[holder]]
         if len(garbage) > graph.may_collude:
@@ -277,8 +278,8 @@ class Opening:
         )
 
 
-def _too_few(what: str, count: int, terms: Terms) -> RoundError:
-    return _lost(f"{count} hospitals {what}", terms.threshold, terms)
+def _too_few(what: str, number: int, terms: Terms) -> RoundError:
+    return _lost(f"{count(number, 'hospital')} {what}", terms.threshold, terms)
 
 
 def _lost(what: str, least: int, terms: Terms) -> RoundError:

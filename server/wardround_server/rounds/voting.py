@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from wardround_common.counting import count
 from wardround_common.errors import MessageError
 from wardround_common.messages.parameters import Vector
 from wardround_common.messages.rounds import Failure
@@ -33,7 +34,9 @@ class Vote:
         """Say in one sentence why the next model is refused; nothing if it is accepted."""
         votes, least = len(self.against) + len(self.in_favour), study.aggregation.min_hospitals
         if votes < least:
-            return f"the next model of round {self.round} is refused: {votes} hospitals voted where {least} must"
+            return (
+                f"the next model of round {self.round} is refused: {count(votes, 'hospital')} voted where {least} must"
+            )
         if 2 * len(self.against) < votes:
             return ""
         return (

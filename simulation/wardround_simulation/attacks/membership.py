@@ -24,6 +24,7 @@ from wardround_client.preparation.dataset import Dataset
 from wardround_client.preparation.examples import Examples
 from wardround_client.training.evaluation import probabilities_of
 from wardround_client.training.threads import use_threads
+from wardround_common.counting import count
 from wardround_common.errors import PrivacyError, RoundError, WardroundError
 from wardround_common.messages.parameters import Vector
 from wardround_common.messages.rounds import Failure, Parts
@@ -85,7 +86,9 @@ def attack(federation: Federation, model: Vector, shadows: int, workers: Workers
         RoundError: there are too few shadow models, or one could not be trained.
     """
     if shadows < LEAST_SHADOWS:
-        raise RoundError(f"{shadows} shadow models are too few for the attack", do=f"Use {LEAST_SHADOWS} or more.")
+        raise RoundError(
+            f"too few for the attack: {count(shadows, 'shadow model')}", do=f"Use {LEAST_SHADOWS} or more."
+        )
     for number in range(shadows):
         workers.submit(Job(train_shadow, (federation, number), f"shadow {number}"))
     seen: list[Seen] = []

@@ -11,6 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from wardround_client.tasks.registry import local_task
+from wardround_common.counting import count
 from wardround_common.errors import DataError
 from wardround_common.study.file import Study
 from wardround_common.tasks.registry import task_of
@@ -69,7 +70,8 @@ def read_arrays(given: Any, study: Study, where: str) -> Arrays:
     images, targets, patients = _parts(given, where)
     if not len(images) == len(targets) == len(patients):
         raise DataError(
-            f"there are {len(images):,} images, {len(targets):,} targets and {len(patients):,} patients",
+            f"there are {count(len(images), 'image')}, {count(len(targets), 'target')} and "
+            f"{count(len(patients), 'patient')}",
             where=where,
             do="Give one target and one patient for each image.",
         )

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Annotated, ClassVar
 import typer
 
 from wardround_client.commands.format_option import Formats
+from wardround_common.counting import count
 from wardround_common.shell.command_options import Allow, ConfirmPatients, ImageState, LabelAttribute, LabelsInEach
 from wardround_common.shell.commands import Commands, ShowByDefault
 from wardround_simulation.cli import WorkerCount
@@ -105,8 +106,8 @@ def verify(
     found = check(place)
     out = Console(highlight=False, markup=False)
     out.print(
-        f"{found.files} files are those that the evidence of “{found.evidence.run}” speaks of; study digest "
-        f"{found.evidence.study_digest}. The pack is not signed.",
+        f"{count(found.files, 'file is one', 'files are those')} that the evidence of “{found.evidence.run}” speaks "
+        f"of; study digest {found.evidence.study_digest}. The pack is not signed.",
         soft_wrap=True,
     )
     if found.evidence.deployed:
@@ -116,8 +117,8 @@ def verify(
         out.print("It has no statements of hospitals: the run had no ledgers.")
         return
     out.print(
-        f"{found.statements} statements of hospitals are of this study and signed with these keys. They are a "
-        "simulation’s: anybody could have signed.",
+        f"{count(found.statements, 'statement of a hospital is', 'statements of hospitals are')} of this study and "
+        "signed with these keys. In a simulation anybody could have signed.",
         soft_wrap=True,
     )
     for one in found.evidence.roster:
@@ -126,8 +127,9 @@ def verify(
 
 def _say_deployed(out: Console, found: Verified) -> None:
     out.print(
-        f"{found.approvals} hospitals approved the study, and {found.statements} state what it cost, each signed with "
-        "its key in the study’s roster. Compare the fingerprints with the hospitals’ own, by telephone:",
+        f"{count(found.approvals, 'hospital')} approved the study, and {count(found.statements, 'states', 'state')} "
+        "what it cost, each signed with its key in the study’s roster. Compare the fingerprints with the hospitals’ "
+        "own, by telephone:",
         soft_wrap=True,
     )
     for one in found.evidence.roster:

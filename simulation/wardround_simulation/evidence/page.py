@@ -201,7 +201,7 @@ def _canary_table(evidence: Evidence) -> Table | None:
             f"{found.hospital}: {count(found.steps, 'step')}, noise multiplier {found.noise_multiplier:.3f}",
         ),
         ("Noise that the auditor measured", f"{found.noise_found:.3f}"),
-        ("Guesses", f"{found.right:,} of {found.guesses:,} right, about {found.canaries:,} canaries"),
+        ("Guesses", f"{found.right:,} of {found.guesses:,} right, about {count(found.canaries, 'canary', 'canaries')}"),
     ]
     return table("Canary audit", ("", ""), rows, "plain")
 
@@ -210,7 +210,7 @@ def _member_table(found: MembershipFinding) -> Table:
     rows = [
         ("AUROC", with_interval(number(found.auroc.value), interval(found.auroc, 3))),
         ("Members found at 1 % false alarms", with_interval(_percent(found.caught.value), _percents(found.caught))),
-        ("Patients", f"{found.members:,} members, {found.others:,} others"),
+        ("Patients", f"{count(found.members, 'member')}, {count(found.others, 'other')}"),
         ("Shadow federations", f"{found.shadows}"),
     ]
     return table("Membership inference, 95 % intervals over patients", ("", ""), rows, "plain")

@@ -93,17 +93,17 @@ def notes_of(plan: Plan, described: dict[str, Description], final: State) -> Ite
             yield f"{name}: the scan was told to allow {', '.join(sorted(intake.allowed))}."
         if intake.duplicates_across_splits:
             yield (
-                f"{name}: {intake.duplicates_across_splits} pairs of near-identical images stand on two sides of the "
-                "split of patients; its test numbers may be too good."
+                f"{name}: {count(intake.duplicates_across_splits, 'pair')} of near-identical images on two sides of "
+                "the split of patients; its test numbers may be too good."
             )
         if intake.joined_patients:
             yield (
-                f"{name}: {intake.joined_patients} patients share near-identical images with another patient; they "
-                "were kept on one side of the split."
+                f"{name}: {count(intake.joined_patients, 'patient')} with images nearly identical to another "
+                "patient's: such patients were kept on one side of the split."
             )
         if intake.labels_disagree:
             yield (
-                f"{name}: labels disagree in {intake.labels_disagree} pairs of near-identical images; "
+                f"{name}: labels disagree in {count(intake.labels_disagree, 'pair')} of near-identical images; "
                 "'wardround scan FOLDER' shows them."
             )
         for split in ("train", "validation", "test"):
@@ -120,7 +120,8 @@ def notes_of(plan: Plan, described: dict[str, Description], final: State) -> Ite
     absent = {absence.hospital for record in final.history for absence in record.absent}
     for name in sorted(absent):
         rounds = [record.number for record in final.history if any(a.hospital == name for a in record.absent)]
-        yield f"{name} did not answer in {len(rounds)} of {len(final.history)} rounds (first in round {rounds[0]})."
+        of = count(len(final.history), "round")
+        yield f"{name} did not answer in {len(rounds)} of {of} (first in round {rounds[0]})."
 
 
 def _said_of_start(plan: Plan, described: dict[str, Description]) -> Iterator[str]:
@@ -154,8 +155,9 @@ def said_of_shared(shared: dict[tuple[str, str], jobs.Shared]) -> Iterator[str]:
     for (one, other), found in most_first[:LISTED_PAIRS]:
         disagree = f"; labels disagree in {found.labels_disagree} of them" if found.labels_disagree else ""
         yield (
-            f"{one} and {other} share {found.pairs} pairs of near-identical images{disagree}. Each hospital splits its "
-            "own patients, so one half may be trained on and the other tested on: test numbers may be too good."
+            f"{one} and {other} share {count(found.pairs, 'pair')} of near-identical images{disagree}. Each hospital "
+            "splits its own patients, so one half may be trained on and the other tested on: test numbers may be too "
+            "good."
         )
     if len(most_first) > LISTED_PAIRS:
-        yield f"{len(most_first) - LISTED_PAIRS} more pairs of hospitals share near-identical images."
+        yield f"{count(len(most_first) - LISTED_PAIRS, 'more pair')} of hospitals with near-identical images."

@@ -9,6 +9,7 @@ from typing import Literal
 
 from wardround_client.spending.policy import Policy
 from wardround_client.training.devices import CPU
+from wardround_common.counting import count
 from wardround_common.errors import StudyError
 from wardround_common.results import RoundRecord
 from wardround_common.study.file import Study
@@ -77,6 +78,6 @@ def check_hospitals(study: Study, sites: Sequence[Site]) -> None:
         raise StudyError("[evaluation] external names every hospital: nobody would train", do="Leave some to train.")
     if trainers < least:
         raise StudyError(
-            f"[aggregation] min_hospitals = {least}, and {trainers} of the {len(names)} hospitals here train",
+            f"[aggregation] min_hospitals = {least}, and here {trainers} of {count(len(names), 'hospital')} can train",
             do="Lower it, or let more hospitals train.",
         )

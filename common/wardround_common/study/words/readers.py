@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from contextlib import suppress
 
+from wardround_common.counting import count
 from wardround_common.errors import RoundError
 from wardround_common.metrics.shapes import LEAST_RECORDS
 from wardround_common.secagg.expander import LEAK_BITS, LOST_BITS, TRIED_BITS, form_of
@@ -87,10 +88,11 @@ def said_of_graph(study: Study, hospitals: int) -> Iterator[str]:
     yield (
         f"With {hospitals} hospitals each has {form.degree} others as neighbours, of which any {form.share_threshold} "
         "can open its masks; a hash of all hospitals' keys draws them, and nobody chooses it. If no more than "
-        f"{form.colluders} hospitals side with the coordinator, and did before the keys were known, the probability "
-        f"that any honest hospital's numbers can be read is at most 2^-{LEAK_BITS}, even if the coordinator tries "
-        f"2^{TRIED_BITS} sets of keys. If up to {form.dropouts} hospitals drop out of a round by accident, the round "
-        f"is lost with a probability of at most 2^-{LOST_BITS} (docs/secagg.md, section 15)."
+        f"{count(form.colluders, 'hospital')} side with the coordinator, and did before the keys were known, the "
+        f"probability that any honest hospital's numbers can be read is at most 2^-{LEAK_BITS}, even if the "
+        f"coordinator tries 2^{TRIED_BITS} sets of keys. If up to {count(form.dropouts, 'hospital')} drop out of a "
+        f"round by accident, the round is lost with a probability of at most 2^-{LOST_BITS} (docs/secagg.md, section "
+        "15)."
     )
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 
+from wardround_common.counting import count
 from wardround_common.messages.parameters import Layout, Vector
 from wardround_common.plugins.names import package_of
 from wardround_common.study.before import INPUT_TENSORS, asks_intensities
@@ -194,10 +195,14 @@ def _weights(study: Study) -> Iterator[str]:
     weights = study.model.weights
     if weights is None:
         return
-    seeded = f" {len(weights.seeded)} tensors are not from it, but from the seed." if weights.seeded else ""
+    seeded = (
+        f" {count(len(weights.seeded), 'tensor is', 'tensors are')} not from it, but from the seed."
+        if weights.seeded
+        else ""
+    )
     converted = (
-        f" {weights.converted} batch normalisations of it give their scale and shift to another normalisation, without "
-        "their statistics."
+        f" Of {count(weights.converted, 'batch normalisation')} of it, scale and shift go to another normalisation, "
+        "without the statistics."
         if weights.converted
         else ""
     )
@@ -274,10 +279,8 @@ def _form(data: Data) -> str:
             return f"{one}, each among others of its series"
         return f"{one}, up to {data.bag_size} of a {data.record} together as one record" if data.bagged else one
     voxel, patch = (" × ".join(f"{each:g}" for each in three) for three in (data.spacing_mm, data.patch_size))
-    return (
-        f"volumes with voxels of {voxel} mm, with {data.patches_per_volume} patches of {patch} voxels drawn from each "
-        "in a pass"
-    )
+    patches = count(data.patches_per_volume, "patch", "patches")
+    return f"volumes with voxels of {voxel} mm, with {patches} of {patch} voxels drawn from each in a pass"
 
 
 def _intensities(study: Study) -> str:
@@ -380,7 +383,7 @@ def _local_work(training: Training, study: Study) -> str:
     unit = "patients expected per step" if isinstance(study.privacy, DpSgd) else "images per step"
     momentum = f", momentum {training.momentum:g}" if training.optimiser == "sgd" and training.momentum else ""
     decay = f", weight decay {training.weight_decay:g}" if training.weight_decay else ""
-    much = f"{training.local_steps} steps" if training.local_steps else _times(training.passes)
+    much = count(training.local_steps, "step") if training.local_steps else _times(training.passes)
     return (
         f"{much} over its training images with {training.optimiser} "
         f"(learning rate {training.learning_rate:g}, {training.schedule}{momentum}{decay}), "

@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from matplotlib.axes import Axes
 from matplotlib.ticker import MaxNLocator
 
+from wardround_common.counting import count
 from wardround_common.results import Results
 from wardround_common.study.privacy import DpSgd
 from wardround_server.report.figures.quality import shorten
@@ -133,7 +134,7 @@ def attendance(results: Results) -> Picture | None:
     return picture(
         figure,
         "attendance",
-        alt=f"Which hospital answered in which round; {gaps} answers are missing",
+        alt=f"Which hospital answered in which round; {count(gaps, 'answer is', 'answers are')} missing",
         caption="A bar for each answer; another mark for each that is missing, by its kind.",
     )
 

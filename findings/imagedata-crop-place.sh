@@ -79,9 +79,9 @@ turned, mirrored = written(whole[::-1], "turned"), written(whole[:, ::-1], "mirr
 line = (
     f"a lesion at 9, 4, 6 mm: {lesion(written(whole, 'whole'))} in the whole image, "
     f"{lesion(written(whole[1:], 'later'))} from the second slice on, {lesion(written(piece, 'cut'))} in a piece "
-    f"from row 1 and column 2 on, {', '.join(f'{value:g}' for value in in_nifti)} in its NIfTI file; slices turned round: z "
-    f"{', '.join(f'{made.ImagePositionPatient[2]:g}' for made in turned)}, thickness {turned[0].SliceThickness:g}; "
-    f"rows turned round: spacing {mirrored[0].PixelSpacing[0]:g}"
+    f"from row 1 and column 2 on, {', '.join(f'{value:g}' for value in in_nifti)} in its NIfTI file; slices turned "
+    f"round: z {', '.join(f'{made.ImagePositionPatient[2]:g}' for made in turned)}, thickness "
+    f"{turned[0].SliceThickness:g}; rows turned round: spacing {mirrored[0].PixelSpacing[0]:g}"
 )
 print(line)
 expected = (

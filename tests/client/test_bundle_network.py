@@ -123,7 +123,7 @@ def test_the_bundles_own_weights_begin_its_network(tmp_path: Path) -> None:
     text = study_text("a", task="segmentation", dp=False, own={"task": {"classes": ["lesion"]}, "model": network})
     file.write_text(f"{text}\n{table.stdout}")
     weights = run.invoke(wardround, ["weights", "match", str(file), str(folder / "models" / "m.st")])
-    assert "3 batch normalisations of the file give scale and shift" in weights.stderr
+    assert "3 batch normalisations in the file: scale and shift" in weights.stderr
     file.write_text(f"{file.read_text()}\n{weights.stdout}")
     begun = networks.build(Study.read(file), (folder / "models" / "m.st").read_bytes())
     first = next(name for name, _ in theirs.named_parameters())

@@ -264,7 +264,7 @@ def test_an_image_listed_without_a_box_is_negative_and_one_that_is_not_listed_is
         ("a.dcm,0,0,3,4,mass\na.dcm,,,,,", "line 3: of this image one line has a box, and another says that nothing"),
         ("a.dcm,0,0,3,4,mass\na.dcm,0,0,3,4,mass", "lines 2 and 3 are the same box"),
         (",0,0,3,4,mass", "line 2 has no file"),
-        ("z.dcm,0,0,3,4,mass", "none of its 1 images is an accepted image"),
+        ("z.dcm,0,0,3,4,mass", "it names 1 image, and none of the accepted images"),
         ("A.dcm,0,0,3,4,mass", "different upper and lower case"),
         ("", "this file has no lines"),
     ],

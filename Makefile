@@ -190,6 +190,10 @@ bench-dp-step: $(INSTALLED) ## a private step over the plain step: ours, and Opa
 private-networks: $(WITH_BENCH) ## what the probe of a network finds in MONAI's, as the table of docs/private-networks.md
 	$(BIN)/python benchmarks/private_networks.py
 
+.PHONY: bench-noised
+bench-noised: $(INSTALLED) ## what noise in sums over test patients costs in figures, and what is left of an attack
+	PYTHONPATH=tests $(BIN)/python benchmarks/noised.py
+
 .PHONY: bench-membership
 bench-membership: $(INSTALLED) ## what exact sums over validation patients tell of a patient whose image somebody has
 	PYTHONPATH=tests $(BIN)/python benchmarks/membership.py

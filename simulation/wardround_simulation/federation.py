@@ -24,7 +24,7 @@ from wardround_client.preparation.kept_volumes import KeptVolumes
 from wardround_client.preparation.mapped_masks import MappedMasks
 from wardround_client.preparation.source import Source
 from wardround_client.site_shift.kept import Kept
-from wardround_client.spending.account import Account, approve, ask
+from wardround_client.spending.account import Account, approve, ask, ask_judged
 from wardround_client.spending.ledger.store import open_ledger
 from wardround_client.spending.policy import Policy
 from wardround_client.spending.policy_check import check_kind
@@ -198,12 +198,12 @@ def open_hospital(federation: Federation, name: str) -> Hospital:
     stream = insecure_stream(study.model.seed, "hospital", name)
     form = alone_study(study)  # how many hospitals take part changes neither data nor network
     dataset = _dataset(site, shared_study(form))
-    account = _account(federation, name, dataset)
+    account, judged = _accounts(federation, name, dataset)
     built = _built(form, federation.device, federation.weights if form.model.weights else None)
     allowed = federation.policy and federation.policy.protection
     tells, tells_maps = (allowed.subgroups, allowed.maps) if allowed else (True, True)
     kept = kept_of(federation, name, built.first_own)
-    return join(study, dataset, stream, built, _desk(federation, name), account, tells, kept, tells_maps)
+    return join(study, dataset, stream, built, _desk(federation, name), account, tells, kept, tells_maps, judged)
 
 
 def kept_of(federation: Federation, name: str, first: Vector) -> Kept | None:
@@ -218,26 +218,29 @@ def kept_file(kept: Path, name: str) -> Path:
     return kept / _folder_name(name)
 
 
-def _account(federation: Federation, name: str, dataset: Dataset) -> Account | None:
-    """Open a hospital's account, and approve the study there: in a simulation nobody else is there to do it.
+def _accounts(federation: Federation, name: str, dataset: Dataset) -> tuple[Account | None, dict[str, Account]]:
+    """Open a hospital's accounts, and approve the study there: in a simulation nobody else is there to do it.
 
-    A hospital that only evaluates has none: nothing of it is charged.
+    Those of its training patients, and of those on whom the model is judged with noise. A hospital that only evaluates
+    has none: nothing of it is charged.
     """
     if federation.ledgers is None:
-        return None
+        return None, {}
     if not dataset.trains:
         if federation.policy is not None:
             check_kind(federation.policy, federation.study, dataset.test.patient_count, trains=False)
-        return None
+        return None, {}
     identity = insecure_identity(federation.study, name)
     try:
         ledger = open_ledger(ledger_folder(federation.ledgers, name), identity, durable=False)
-        asked = ask(federation.study, dataset, ledger)
-        approve(asked, ledger, federation.policy)
+        asked, judged = ask(federation.study, dataset, ledger), ask_judged(federation.study, dataset, ledger)
+        for one in (*judged, asked):
+            approve(one, ledger, federation.policy)
     except WardroundError as error:
         error.where = f"hospital {name}, {error.where}" if error.where else f"hospital {name}"
         raise
-    return Account(ledger, federation.policy, asked)
+    of_splits = {str(one.split): Account(ledger, federation.policy, one) for one in judged}
+    return Account(ledger, federation.policy, asked), of_splits
 
 
 def ledger_folder(ledgers: Path, name: str) -> Path:

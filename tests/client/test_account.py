@@ -440,6 +440,7 @@ def test_a_hospital_that_allows_studies_without_noise_counts_those_with_little(t
     [
         (study(), {}, "needed: [privacy] mechanism = 'dp-sgd'"),
         (STUDY, {"require_secure": True}, "needed: [aggregation] secure = true"),
+        (STUDY, {"require_noised_evaluation": True}, "needed: [evaluation] epsilon"),
         (STUDY, {"smallest_cohort": 13}, "it would train on 12 patients; needed: 13"),
         (STUDY, {"tasks": ["segmentation"]}, "its task is classification; needed: one of segmentation"),
         (STUDY, {"networks": ["resnet18"]}, "its network is small-cnn; needed: one of resnet18"),
@@ -609,7 +610,7 @@ def test_only_the_patients_of_the_study_count_for_its_caps(tmp_path: Path) -> No
     ledger = opened(tmp_path)
     everybody = dataset()
     approve(ask(study(), everybody, ledger), ledger, policy(require_dp=False))
-    ledger.charge(study().digest(), 1, ledger.key.cohort(everybody.trained()).digest, *unprotected())
+    ledger.charge(study().digest(), 1, ledger.key.cohort(everybody.charged(everybody.train)).digest, *unprotected())
     others = replace(everybody, identifiers=tuple(f"somebody else {number}" for number in range(20)))
     approve(ask(STUDY, others, ledger), ledger, policy(delta=1e-3))
     with pytest.raises(PrivacyError, match="12 patients took part in a study without differential privacy"):

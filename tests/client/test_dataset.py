@@ -306,7 +306,7 @@ def test_patients_who_share_near_copies_stand_on_one_side_of_the_split_and_stay_
         assert data.intake.labels_disagree == 6  # the copies have the other label
         assert len(data.identifiers) == 30
         assert set(side.values()) == {0, 1, 2}
-        assert set(data.trained()) == {name for name, part in side.items() if part == 0}
+        assert set(data.charged(data.train)) == {name for name, part in side.items() if part == 0}
 
 
 def test_where_most_patients_are_joined_each_is_dealt_out_alone_and_the_pairs_are_counted(tmp_path: Path) -> None:

@@ -433,7 +433,7 @@ def test_two_names_of_one_patient_are_one_record_and_two_accounts(tmp_path: Path
     data = open_data(tmp_path / "images", study(data=MR, privacy=DP))
     assert sum(data.intake.patients.values()) == 7
     assert data.intake.doubts.shared_studies == 1
-    trained = data.trained()
+    trained = data.charged(data.train)
     assert ("P0" in trained) == ("P1" in trained)
 
 

@@ -45,6 +45,12 @@ ROWS = [
         "{sums_risk_c_index_of_100:.3f}, {sums_outline_dice_of_100:.3f}",
     ),
     (
+        "made up for the image",
+        "noised",
+        "{attack_e4:.2f} / {attack_e2:.2f} / {attack_e1:.2f}; "
+        "{moved_half_1000_e4:.3f}, {moved_half_1000_e2:.3f}, {moved_half_1000_e1:.3f}",
+    ),
+    (
         "Images cut to the body",
         "crop",
         "{auroc_crop_stored_whole:.3f} / {auroc_crop_stored_cut:.3f}; "

@@ -13,7 +13,7 @@ from rich.console import Console
 from test_runs import at_once
 
 import wards as wards_module
-from examples import dataset
+from examples import DP, dataset
 from examples import study as example_study
 from wardround_common.metrics import ScoreSums
 from wardround_common.metrics.measurements import MeasurementSums
@@ -82,6 +82,17 @@ def test_a_class_that_is_never_decided_comes_before_every_figure() -> None:
 def test_a_class_that_is_decided_and_never_rightly_is_an_alarm_too() -> None:
     (said,) = alarms(results(north=sums((40, 0, 3), (0, 40, 0), (30, 23, 0))))
     assert said.startswith("The model finds none of the 53 test images of “malignant”: it decides for “malignant” 3 t")
+
+
+def test_an_alarm_of_counts_with_noise_says_that_they_have_some() -> None:
+    exact = results(a=sums((20, 0, 0), (3, 6, 0), (5, 0, 0)))
+    tables = OF.tables(nulls=False)
+    judged = {"aggregation": tables["aggregation"] | {"secure": True}, "evaluation": tables["evaluation"]}
+    judged["evaluation"] |= {"epsilon": 4.0}
+    noised = exact.model_copy(update={"study": Study.model_validate(tables | judged | {"privacy": DP})})
+    hedge = " The counts have noise, behind which a few that it finds can hide."
+    assert alarms(noised) == [f"{said}{hedge}" for said in alarms(exact)]
+    assert alarms(noised.model_copy(update={"engine": "in-process"})) == alarms(exact)
 
 
 def test_a_hospital_where_a_class_is_never_found_is_named_and_few_images_raise_no_alarm() -> None:

@@ -10,17 +10,19 @@ import pytest
 from safetensors.numpy import load_file
 from test_runs import at_once, begin
 
-from examples import dataset
+from examples import DP, dataset
 from wardround_client import networks
 from wardround_client.hospital.answering import build, join
 from wardround_client.training.evaluation import sums_of
 from wardround_common.errors import FullDiskError, MessageError
 from wardround_common.messages.rounds import EvaluateRequest, Failure, Parts
 from wardround_common.metrics import ScoreSums
-from wardround_common.metrics.score_bins import level_edge
+from wardround_common.metrics.score_bins import NOISED_EDGES, level_edge
+from wardround_common.metrics.sum_intervals import of_fraction
 from wardround_common.randomness import insecure_stream
 from wardround_common.results import ALL, FEDERATED, Results, evaluate
 from wardround_common.study.file import Study
+from wardround_server.report.story import verdict
 from wardround_server.rounds import muster
 from wardround_server.rounds.checkpoint import read_checkpoint
 from wardround_server.rounds.limits import Limits
@@ -80,6 +82,28 @@ def test_scores_that_are_counted_in_levels_leave_in_levels_and_are_judged_where_
     assert np.array_equal(kept.validation.to_vector(), validation.to_vector())
     point = level_edge(validation.operating_threshold(0.9) or 0.0)
     assert results(tmp_path).evaluation[FEDERATED][ALL] == evaluate(exactly.task, test, point)
+
+
+def test_figures_of_noised_sums_are_those_that_the_counts_allow_with_intervals_that_hold_the_noise(
+    tmp_path: Path,
+) -> None:
+    tables = rostered(secure=True).tables(nulls=False)
+    of = Study.model_validate(tables | {"privacy": DP, "evaluation": tables["evaluation"] | {"epsilon": 100.0}})
+    runs = begin(tmp_path)
+    runs.begin(of)
+    runs.wait()
+    found, expected = results(tmp_path), directly(tmp_path, of)
+    site, exact = found.evaluation[FEDERATED][ALL], evaluate(of.task, expected["test"], None)
+    assert any("Figures are of counts with noise ([evaluation] epsilon = 100)" in note for note in found.notes)
+    assert site.threshold in NOISED_EDGES
+    assert abs(site.images - exact.images) <= 4
+    assert dict(verdict(found))["Private?"].startswith("a patient was exposed by at most ε = 8")
+    low, high = site.metrics["accuracy"].low, site.metrics["accuracy"].high
+    wilson = of_fraction(sum(site.confusion[at][at] for at in (0, 1)), site.images)
+    assert low is not None
+    assert high is not None
+    assert low <= wilson[0] < wilson[1] <= high
+    assert high - low > wilson[1] - wilson[0]
 
 
 @pytest.mark.slow

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
+from typing import cast
 
 import numpy as np
 from numpy.typing import NDArray
@@ -44,8 +45,10 @@ from wardround_common.messages.rounds import (
 from wardround_common.messages.vote import Ballot, VoteRequest
 from wardround_common.metrics.class_counts import ClassCounts
 from wardround_common.metrics.intensities import LEAST_DEVIATION, Intensities, NoisyIntensities
+from wardround_common.metrics.noised import NoisedCounts, counts_of
 from wardround_common.metrics.sums import LOSS_LIMIT, UNIT
 from wardround_common.metrics.unlike import DistanceSums, FeatureSums, jackknifed
+from wardround_common.privacy.noisy_evaluation import SPLITS, Judging, noise_in_evaluation
 from wardround_common.privacy.noisy_intensities import noise_in_intensities
 from wardround_common.privacy.noisy_sum import NoisySum
 from wardround_common.randomness import Stream
@@ -107,6 +110,8 @@ class Hospital:
     """Whether it lets it give its sums over maps."""
     kept: Kept | None = None
     """What it keeps from round to round; None where the study has nothing of the kind, or nobody here is trained on."""
+    judged: Mapping[str, Account] = field(default_factory=dict)
+    """What the patients of a split spend on whom the model is judged with noise; without one nobody is charged."""
 
     def answer(self, kind: str, parts: Parts) -> Reply | MaskedAnswer | Confirmation | Opened | Ballot:
         """Answer one question of the coordinator.
@@ -191,6 +196,8 @@ class Hospital:
         if request.split == "validation":
             self._check_trains()
             self._check_round(request.round)
+            if self.study.noised and not self.study.judges(request.round):
+                raise MessageError(f"the study judges no model in round {request.round}, and its noise is for fewer")
         elif request.split == "before":
             self._check_trains()
             if not asks_before(self.study) or request.round != 0:
@@ -377,7 +384,9 @@ class Hospital:
         self._check_train(request)
         if self.plan is None:
             raise PrivacyError("this hospital has no privacy plan for the study")
-        with self._charged(request.round, request.parameters, share=f"{form.hospitals} {form.survivors}"):
+        with charged(
+            self.account, self.stream, request.round, request.parameters, share=f"{form.hospitals} {form.survivors}"
+        ):
             return gradient_sum(self._run(), request.parameters, request.round, form)
 
     def _before(self, request: EvaluateRequest, hospitals: int, threshold: int) -> Before:
@@ -396,7 +405,7 @@ class Hospital:
             intensities = intensities_of(data)
         elif asks_intensities(study):
             variance = noise_in_intensities(study, hospitals, threshold)
-            with self._charged(request.round, request.parameters, share=str(variance)):
+            with charged(self.account, self.stream, request.round, request.parameters, share=str(variance)):
                 exact = intensities_of(data).centred()
                 noise = discrete_gaussian(variance, len(exact), self.stream.child("noise", request.round))
                 intensities = NoisyIntensities(1, exact + noise)
@@ -423,21 +432,6 @@ class Hospital:
         given = (built.network, built.layout, data, self.plan, self.stream, built.own)
         return LocalRun(study or self.study, *given, before, correction)
 
-    @contextmanager
-    def _charged(self, number: int, *begins: Vector | None, share: str = "") -> Iterator[None]:
-        """Charge a round to its patients before its work, and note afterwards that the work was done.
-
-        ``begins``: all on which the answer depends, besides our patients and our stream; ``share``: which share of
-        the noise it has.
-        """
-        if self.account:
-            given = [vector for vector in begins if vector is not None]
-            together = given[0] if len(given) == 1 else np.concatenate(given)
-            self.account.charge(number, vector_digest(together), self.stream, share)
-        yield
-        if self.account:
-            self.account.confirm(number)
-
     def _train(self, request: TrainRequest) -> Update:
         self._check_train(request)
         weighted, correction = self._weighted(request), None
@@ -446,7 +440,7 @@ class Hospital:
         if request.control is not None and before is not None:
             correction = request.control - before
             self._check_correction(correction, request.round)
-        with self._charged(request.round, request.parameters, request.control, before):
+        with charged(self.account, self.stream, request.round, request.parameters, request.control, before):
             run = self._run(before if correction is None else None, weighted, correction)
             work = train(run, request.parameters, request.round)
             self._check_work(work, before)
@@ -468,6 +462,8 @@ class Hospital:
         if request.split == "before":
             return Evaluated(request.study, request.round, self._before(request, hospitals, threshold).to_vector())
         self.show(request.parameters)
+        if self.study.noised and request.split in SPLITS:
+            return Evaluated(request.study, request.round, self._noised(request, hospitals, threshold).to_vector())
         if request.split in ("features", "distances"):
             return Evaluated(request.study, request.round, self._likeness(request.everybody))
         network, study, examples = self.built.network, self.study, self.dataset.split(request.split)
@@ -491,6 +487,22 @@ class Hospital:
         )
         more += self._withheld(task.read(by_patient.total(), study.task))
         return Evaluated(request.study, request.round, np.concatenate([by_patient.total(), groups.to_vector(), *more]))
+
+    def _noised(self, request: EvaluateRequest, hospitals: int, threshold: int) -> NoisedCounts:
+        """Count the patients of a split with noise, charged first: what this hospital alone needs, or its share."""
+        study, split = self.study, cast(Judging, request.split)
+        task, variance = task_of(study.task), noise_in_evaluation(study, split, hospitals, threshold)
+        noised = task.noised
+        if noised is None:
+            raise PrivacyError("the study's task has no sums with noise")
+        cells = noised.cells(study.task)
+        with charged(self.judged.get(split), self.stream, request.round, request.parameters, share=str(variance)):
+            total = np.zeros(cells, np.int64)
+            for vector in patient_sums(self.built.network, study, self.dataset.split(split), finite=True).vectors():
+                sums = task.read(vector, study.task)
+                total += counts_of(noised.told(sums), sums.records)
+            noise = discrete_gaussian(variance, cells, self.stream.child(f"noise in {split}", request.round))
+        return NoisedCounts(1, noised.blocks(study.task), total + noise)
 
     def _withheld(self, whole: Sums) -> list[NDArray[np.int64]]:
         """Return what leaves of the model without each input, behind the rest; nothing where the study does not ask."""
@@ -560,6 +572,7 @@ def join(
     tells_subgroups: bool = True,
     keeps: Kept | None = None,
     tells_maps: bool = True,
+    judged: Mapping[str, Account] | None = None,
 ) -> Hospital:
     """Let a hospital take part in a study with its prepared data; ``desk`` is its half of secure sums.
 
@@ -576,8 +589,9 @@ def join(
         PrivacyError: the study's privacy cannot be guaranteed with this number of patients, its sums are secure
             and the hospital has no desk, or the account's study was not approved as it is now.
     """
-    if account:
-        account.check_approved()
+    for one in (account, *(judged or {}).values()):
+        if one:
+            one.check_approved()
     rehearse_maps(study)
     if study.aggregation.secure != (desk is not None):
         raise PrivacyError("the study's sums are secure, and this hospital has no key for them")
@@ -585,7 +599,25 @@ def join(
         raise StudyError("each hospital keeps something of the study from round to round, and this one has no place")
     plan = plan_privacy(study, dataset.train.patient_count) if dataset.trains else None
     kept = keeps if dataset.trains else None
-    return Hospital(study, dataset, built, plan, stream, desk, account, tells_subgroups, tells_maps, kept)
+    return Hospital(study, dataset, built, plan, stream, desk, account, tells_subgroups, tells_maps, kept, judged or {})
+
+
+@contextmanager
+def charged(
+    account: Account | None, stream: Stream, number: int, *begins: Vector | None, share: str = ""
+) -> Iterator[None]:
+    """Charge a round to an account's patients before its work, and note afterwards that the work was done.
+
+    ``begins``: all on which the answer depends, besides our patients and our stream; ``share``: which share of the
+    noise it has. Without an account nobody is charged.
+    """
+    if account:
+        given = [vector for vector in begins if vector is not None]
+        together = given[0] if len(given) == 1 else np.concatenate(given)
+        account.charge(number, vector_digest(together), stream, share)
+    yield
+    if account:
+        account.confirm(number)
 
 
 def _known(update: Vector, layout: Layout, most: float) -> int:

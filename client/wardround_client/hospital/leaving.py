@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from wardround_client.hospital.hospital_audit import note_closing
+from wardround_client.spending.account import parts_of
 from wardround_client.spending.ledger.books import Books
 from wardround_client.spending.ledger.store import HEAD_NAME, LEDGER_NAME, Ledger, open_ledger
 from wardround_client.state.hospital_folder import HospitalFolder
@@ -19,6 +20,9 @@ def leave(folder: HospitalFolder, ledger: Ledger, study: str) -> str:
     name = ledger.books.approved[study].name
     writing = open_ledger(folder.path, folder.identity()) if ledger.reads_only else ledger
     writing.close(study, lambda: note_closing(folder, study, name))
+    for part in parts_of(study)[1:]:
+        if part in writing.books.approved and part not in writing.books.closed:
+            writing.close(part)
     return name
 
 

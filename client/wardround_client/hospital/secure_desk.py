@@ -191,7 +191,7 @@ class Desk:
         least = self.study.aggregation.min_hospitals
         # Fewer than these have too little noise between them (docs/distributed-privacy.md); round 0 is what a study
         # adds up before its first.
-        if what == "train" or number == 0:
+        if what == "train" or number == 0 or self.study.noised:
             least = least_survivors(self.study, len(terms.members), terms.threshold)
         confirmed, signature = Uploaded(terms).confirm(self._who(), heads, least)
         kept = joined(terms.digest, terms.places(*confirmed.survivors), confirmed.statement)

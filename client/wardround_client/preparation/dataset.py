@@ -108,9 +108,9 @@ class Dataset:
     pictured: Pictured | None = field(default=None, repr=False)
     """None where a record is not one file."""
 
-    def trained(self) -> list[str]:
-        """Name the patients that are trained on as the ledger charges them: some have two names, some share one."""
-        codes = np.unique(self.train.patients)
+    def charged(self, examples: Examples) -> list[str]:
+        """Name the patients of a split as the ledger charges them: some have two names, some share one."""
+        codes = np.unique(examples.patients)
         if not self.accounts:
             return [self.identifiers[code] for code in codes]
         return [name for code in codes for name in self.accounts[code]]

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
@@ -32,7 +32,7 @@ from wardround_client.preparation.dataset import Dataset, Intake, prepare, take_
 from wardround_client.preparation.subgroups import said_of_cells
 from wardround_client.site_shift.kept import NAME as OWN_PART
 from wardround_client.site_shift.kept import Kept
-from wardround_client.spending.account import Account, Ask, approve, ask, check_promised, known_to_ledger
+from wardround_client.spending.account import Account, Ask, approve, ask, ask_judged, check_promised, known_to_ledger
 from wardround_client.spending.charge_note import Charge
 from wardround_client.spending.ledger.past import check_not_behind
 from wardround_client.spending.ledger.store import Ledger, open_ledger
@@ -200,13 +200,18 @@ class Ward:
         self._under[study.digest()] = policy
         # Again: since it was approved, the policy may have become stricter.
         check_kind(policy, study, _asked_of(dataset), trains=dataset.trains)
-        account = None  # of a hospital that only evaluates, which is asked nothing that would cost
+        account, judged = (
+            None,
+            dict[str, Account](),
+        )  # of a hospital that only evaluates, which is asked nothing that would cost
         if not dataset.trains:
             check_contribution(self.folder.path, study, dataset)
         else:
             ledger = open_ledger(self.folder.path, identity)
             check_paid(study.model.start, name, ledger.books)
             account = Account(ledger, policy, ask(study, dataset, ledger), self._charging)
+            for one in ask_judged(study, dataset, ledger):
+                judged[str(one.split)] = Account(ledger, policy, one, self._charging)
         secure = study.aggregation.secure
         desk = open_desk(study, name, identity, place / "desk", os.urandom) if secure else None
         if desk:
@@ -216,7 +221,7 @@ class Ward:
         stream, allowed, kept = own_stream(place / "stream.key"), policy.protection, None
         if study.training.keeps:
             kept = Kept(place / OWN_PART, study.digest(), built.first_own)
-        return join(study, dataset, stream, built, desk, account, allowed.subgroups, kept, allowed.maps)
+        return join(study, dataset, stream, built, desk, account, allowed.subgroups, kept, allowed.maps, judged)
 
     def _charging(self, charge: Charge) -> None:
         self.note("round charged", charge.facts())
@@ -231,6 +236,12 @@ def _asked_about(parts: Parts) -> dict[str, Fact]:
     return facts
 
 
+def _said_of_levels(levels: Iterable[Level], after: str) -> Iterator[str]:
+    for level in levels:
+        spent = f"epsilon {level.before:.2f} so far, {level.after:.2f} after {after}"
+        yield f"{count(level.patients, 'patient')}: {spent}."
+
+
 @dataclass(frozen=True)
 class Planned:
     """What a study would ask of this hospital's patients, before anybody approves it."""
@@ -242,6 +253,8 @@ class Planned:
     policy: Policy
     levels: tuple[Level, ...]
     """What its patients spent before, and will have spent after all rounds."""
+    judged: tuple[tuple[Ask, tuple[Level, ...]], ...]
+    """The same of the patients on whom the model is judged with noise; none where their sums get none."""
     folder: Path
     brings: Contribution
     """What the study takes of this hospital's images and labels."""
@@ -271,9 +284,10 @@ class Planned:
             yield from self.told
             return
         yield f"Here it would train on {count(self.asked.patients, 'patient')}."
-        for level in self.levels:
-            spent = f"epsilon {level.before:.2f} so far, {level.after:.2f} after all rounds"
-            yield f"{count(level.patients, 'patient')}: {spent}."
+        yield from _said_of_levels(self.levels, "all rounds")
+        for asked, levels in self.judged:
+            yield f"Here the model would be judged on {count(asked.patients, f'{asked.split} patient')}."
+            yield from _said_of_levels(levels, count(asked.rounds, "evaluation"))
         if self.lineage:
             yield from self.lineage.sentences()
         yield from self.told
@@ -310,6 +324,8 @@ class Planned:
             StorageError: ledger or state folder cannot be written.
         """
         if self.asked:
+            for one, _ in self.judged:  # first: the study is approved when its own entry is there
+                approve(one, self.ledger, self.policy)
             approve(self.asked, self.ledger, self.policy)
         keep_contribution(self.folder, self.study, self.brings, datetime.now(UTC))
 
@@ -343,7 +359,7 @@ def plan(folder: HospitalFolder, study: Study) -> Planned:
         check_kind(policy, study, _asked_of(dataset), trains=False)
         settings, intake = folder.settings(), dataset.intake
         told = (*said_of_subgroups(study, dataset, policy), *said_of_maps(study, dataset, policy), *near)
-        return Planned(study, None, ledger, policy, (), folder.path, brings, earlier, settings, intake, told)
+        return Planned(study, None, ledger, policy, (), (), folder.path, brings, earlier, settings, intake, told)
     check_paid(study.model.start, folder.settings().name, ledger.books)
     asked = ask(study, dataset, ledger)
     check_kind(policy, study, asked.patients)
@@ -351,12 +367,18 @@ def plan(folder: HospitalFolder, study: Study) -> Planned:
     terms = (study.digest(), study.training.rounds, asked.event, asked.cohort)
     spent = check_spending(policy, ledger, *terms, ended, asked.before)
     check_promised(asked, ledger)
+    judged = []
+    for one in ask_judged(study, dataset, ledger):
+        of = (one.digest, one.rounds, one.event, one.cohort)
+        judged.append((one, check_spending(policy, ledger, *of, ended)))
+        check_promised(one, ledger)
     return Planned(
         study,
         asked,
         ledger,
         policy,
         spent,
+        tuple(judged),
         folder.path,
         brings,
         earlier,

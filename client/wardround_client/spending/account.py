@@ -27,6 +27,7 @@ from wardround_client.spending.policy_check import Level, check_kind, check_next
 from wardround_client.training.local_work import plan_privacy
 from wardround_common.canonical import joined
 from wardround_common.errors import ApprovalError, PrivacyError
+from wardround_common.privacy.noisy_evaluation import SPLITS, Judging, evaluation_event, sums_of
 from wardround_common.randomness import Stream
 from wardround_common.study.file import Study
 from wardround_common.study.privacy import DpSgd
@@ -54,6 +55,30 @@ class Ask:
     """How many patients it would train on; the cohort counts the names under which they are charged."""
     before: Event | None = None
     """Of what is added up with noise before the first round, which is charged as round 0; None where nothing is."""
+    split: Judging | None = None
+    """The patients on whom the model is judged with noise, who have an entry of their own; None: those trained on."""
+
+    @property
+    def digest(self) -> str:
+        """The digest under which the ledger has it: the study's, or one that follows from it."""
+        return part_of(self.study.digest(), self.split) if self.split else self.study.digest()
+
+    @property
+    def name(self) -> str:
+        """What the ledger calls it."""
+        return f"{self.study.study.name} ({self.split})" if self.split else self.study.study.name
+
+    @property
+    def rounds(self) -> int:
+        """How often it is charged, if nothing is left out."""
+        return sums_of(self.study, self.split) if self.split else self.study.training.rounds
+
+    @property
+    def promised(self) -> float | None:
+        """The epsilon that the study promises these patients; None where it promises none."""
+        if self.split:
+            return self.study.evaluation.epsilon
+        return self.study.privacy.epsilon if isinstance(self.study.privacy, DpSgd) else None
 
     def event_of(self, number: int) -> Event:
         """Return the event of a round, or of what comes before the first one, which is 0.
@@ -77,8 +102,34 @@ def ask(study: Study, dataset: Dataset, ledger: Ledger) -> Ask:
     plan = plan_privacy(study, dataset.train.patient_count)
     event = UNPROTECTED if plan is None else Event.of(plan.event(1))
     before = None if plan is None or plan.before is None else Event.of(plan.before)
-    cohort = ledger.key.cohort(dataset.trained())
+    cohort = ledger.key.cohort(dataset.charged(dataset.train))
     return Ask(study, event, cohort, dataset.fingerprint, dataset.train.patient_count, before)
+
+
+def ask_judged(study: Study, dataset: Dataset, ledger: Ledger) -> tuple[Ask, ...]:
+    """Say what a study asks of the patients on whom its model is judged; nothing where their sums get no noise.
+
+    Raises:
+        PrivacyError: no noise keeps to the epsilon that it states for them.
+    """
+    asked = []
+    for split in SPLITS:
+        event, examples = evaluation_event(study, split), dataset.split(split)
+        if event is not None and len(examples):
+            cohort = ledger.key.cohort(dataset.charged(examples))
+            count = examples.patient_count
+            asked.append(Ask(study, Event.of(event), cohort, dataset.fingerprint, count, split=split))
+    return tuple(asked)
+
+
+def part_of(study: str, split: Judging) -> str:
+    """Return the digest under which the ledger has the patients of a split in the study of a digest."""
+    return hashlib.sha256(joined(b"wardround study judged on 1", study.encode(), split.encode())).hexdigest()
+
+
+def parts_of(study: str) -> tuple[str, ...]:
+    """Return the digests under which the ledger may have a study: its own first."""
+    return study, *(part_of(study, split) for split in SPLITS)
 
 
 def known_to_ledger(asked: Ask, ledger: Ledger) -> tuple[int, int]:
@@ -87,8 +138,8 @@ def known_to_ledger(asked: Ask, ledger: Ledger) -> tuple[int, int]:
     Raises:
         StorageError: a cohort cannot be read.
     """
-    study = asked.study.digest()
-    earlier = {approval.cohort for digest, approval in ledger.books.approved.items() if digest != study}
+    own = parts_of(asked.study.digest())
+    earlier = {approval.cohort for digest, approval in ledger.books.approved.items() if digest not in own}
     numbers = [ledger.cohort(cohort).numbers for cohort in earlier]
     known = np.unique(np.concatenate(numbers)) if numbers else np.empty(0, np.uint64)
     return int(np.isin(asked.cohort.numbers, known).sum()), len(known)
@@ -104,17 +155,18 @@ def check_promised(asked: Ask, ledger: Ledger) -> None:
         PrivacyError: for somebody they would not.
         StorageError: a cohort cannot be read.
     """
-    privacy, books, study = asked.study.privacy, ledger.books, asked.study.digest()
+    privacy, books, study, promised = asked.study.privacy, ledger.books, asked.digest, asked.promised
     spent = books.spent(study)
-    if not spent or not isinstance(privacy, DpSgd):
+    if not spent or not isinstance(privacy, DpSgd) or promised is None:
         return
-    left = books.asked(study, asked.study.training.rounds, asked.event, asked.before, asked.cohort.digest)
+    left = books.asked(study, asked.rounds, asked.event, asked.before, asked.cohort.digest)
     numbers = {digest: ledger.cohort(digest).numbers for digest in spent} | {asked.cohort.digest: asked.cohort.numbers}
-    found = cost(histories_of(numbers), together(spent, left), privacy.delta, enough=privacy.epsilon)
-    if (most := float(found.epsilon.max())) > privacy.epsilon:
+    found = cost(histories_of(numbers), together(spent, left), privacy.delta, enough=promised)
+    if (most := float(found.epsilon.max())) > promised:
         raise PrivacyError(
-            f"with the rounds that were trained before on other patients, this study would bring a patient to epsilon "
-            f"{most:.3g} at delta {privacy.delta:g}, and it promises at most {privacy.epsilon:g}",
+            f"with the rounds that were {'answered' if asked.split else 'trained'} before on other patients, this "
+            f"study would bring a patient to epsilon {most:.3g} at delta {privacy.delta:g}, and it promises at most "
+            f"{promised:g}",
             do="Restore the images, labels and patients with which it was approved before, or leave the study: "
             "'wardround hospital close STUDY'.",
         )
@@ -131,17 +183,17 @@ def approve(asked: Ask, ledger: Ledger, policy: Policy | None) -> tuple[Level, .
         StorageError: the ledger cannot be read or written.
     """
     levels: list[Level] = []
-    digest, rounds = asked.study.digest(), asked.study.training.rounds
 
     def check(books: Books) -> None:
         if policy is not None:
-            check_kind(policy, asked.study, asked.patients)
-            before = asked.before
-            levels.extend(check_spending(policy, ledger, digest, rounds, asked.event, asked.cohort, before=before))
+            if not asked.split:
+                check_kind(policy, asked.study, asked.patients)
+            terms = (asked.digest, asked.rounds, asked.event, asked.cohort)
+            levels.extend(check_spending(policy, ledger, *terms, before=asked.before))
         check_promised(asked, ledger)
 
-    name = asked.study.study.name
-    ledger.approve(digest, name, rounds, asked.event, asked.cohort, asked.data, check, asked.before)
+    terms = (asked.digest, asked.name, asked.rounds, asked.event, asked.cohort, asked.data)
+    ledger.approve(*terms, check, asked.before)
     return tuple(levels)
 
 
@@ -161,7 +213,7 @@ class Account:
 
     def __post_init__(self) -> None:
         self._spending = Spending(self.ledger, self.asked.cohort, self.policy)
-        self._study, self._cohort = self.asked.study.digest(), self.asked.cohort.digest
+        self._study, self._cohort = self.asked.digest, self.asked.cohort.digest
 
     def check_approved(self) -> None:
         """Check that the study was approved as it is asked now.
@@ -228,7 +280,7 @@ class Account:
             raise ApprovalError("this hospital has not approved the study", do="Approve it first.")
         if approval.cohort != self._cohort or approval.data != self.asked.data:
             raise PrivacyError(OTHER_DATA, do=OTHER_DATA_DO)
-        planned = (self.asked.event, self.asked.before, self.asked.study.training.rounds)
+        planned = (self.asked.event, self.asked.before, self.asked.rounds)
         if (approval.event, approval.before, approval.rounds) != planned:
             raise PrivacyError(
                 "the noise or the rounds are not those that this hospital approved",

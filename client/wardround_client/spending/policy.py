@@ -64,6 +64,8 @@ class Protection(_Section):
     """Patients to train on, at least."""
     subgroups: bool = False
     """Whether the evaluation sums may also leave by subgroup; without them the hospital takes part all the same."""
+    require_noised_evaluation: bool = False
+    """Whether sums over validation and test patients must have noise, so that epsilon bounds what they tell."""
     maps: bool = False
     """Whether sums of how much of the model's maps lies in lesions may leave; without them likewise."""
 
@@ -171,6 +173,9 @@ require_local = false
 require_secure = true
 # Patients to train on, at least: among few, each counts for much.
 smallest_cohort = 20
+# true: only studies whose sums over validation and test patients have noise ([evaluation] epsilon), so that the caps
+# above hold for those patients too. false: also others, whose sums are exact; epsilon does not cover them.
+require_noised_evaluation = false
 # true: where a study asks for it, the sums over test patients also leave by age, sex, scanner or a column of the table
 # of labels, after small subgroups were merged; epsilon does not cover them. false: it takes part without them.
 subgroups = false

@@ -18,6 +18,7 @@ from wardround_client.tasks.registry import local_task
 from wardround_client.tasks.windows import outline
 from wardround_client.training.devices import enough_memory
 from wardround_client.training.supply import supply_of
+from wardround_common.errors import ModelError
 from wardround_common.metrics import PatientSums
 from wardround_common.study.file import Study
 from wardround_common.study.sums import in_levels
@@ -54,8 +55,11 @@ def sums_of(network: nn.Module, study: Study, examples: Examples) -> Any:
     return in_levels(study, total)
 
 
-def patient_sums(network: nn.Module, study: Study, examples: Examples) -> PatientSums:
+def patient_sums(network: nn.Module, study: Study, examples: Examples, *, finite: bool = False) -> PatientSums:
     """Return the sums of each patient, patients in the order of their codes; they stay where patients may be read.
+
+    ``finite``: a patient for whom an output is not a finite number has sums over nothing, and there is no error: that
+    there was one would tell of that patient.
 
     Raises:
         ModelError: an output is not a finite number.
@@ -63,15 +67,20 @@ def patient_sums(network: nn.Module, study: Study, examples: Examples) -> Patien
     local = local_task(study.task)
     task, section = local.task, study.task
     of = dict.fromkeys(np.unique(examples.patients).tolist(), task.empty(section))
+    without = set[int]()
     for places, outputs, targets in _parts(network, study, examples):
         patients = examples.patients[places]
         for patient in np.unique(patients).tolist():
             here = np.flatnonzero(patients == patient)
             theirs = places[here]
-            sums = local.sums(
-                section, _some(outputs, here), _some(targets, here), patients[here], examples.lying(theirs)
-            )
-            of[patient] = of[patient] + sums
+            told = (_some(outputs, here), _some(targets, here), patients[here], examples.lying(theirs))
+            try:
+                of[patient] = of[patient] + local.sums(section, *told)
+            except ModelError:
+                if not finite:
+                    raise
+                without.add(patient)
+    of |= dict.fromkeys(without, task.empty(section))
     return PatientSums.of((in_levels(study, sums).to_vector() for sums in of.values()), task.length(section))
 
 

@@ -38,8 +38,10 @@ LEVEL_EDGES: Floats = np.concatenate(
 sixteenth apart from 1/16 to 15/16, from there each half as far from 0 or 1 as the one before down to 1/1024, and then
 each a quarter, or less."""
 LEVELS = len(LEVEL_EDGES) - 1
-_STARTS = np.searchsorted(EDGES, LEVEL_EDGES[:-1])
-_WITHIN = np.searchsorted(EDGES, (LEVEL_EDGES[:-1] + LEVEL_EDGES[1:]) / 2, side="right") - 1
+NOISED_EDGES: Floats = np.concatenate(
+    [[0.0, 2.0**-10], 2.0 ** -np.arange(8.0, 2, -1), [3 / 16, 1 / 4], np.arange(3, 8) / 8, [15 / 16, 1 - 2.0**-6, 1.0]]
+)
+"""The same where counts get noise (``[evaluation] epsilon``): fewer levels, since each brings its own."""
 
 
 def bins_of(scores: NDArray[np.floating]) -> NDArray[np.int64]:
@@ -62,11 +64,22 @@ def in_even_bins(counts: NDArray[np.number], count: int) -> NDArray[np.number]:
 
 def in_levels(counts: NDArray[np.int64]) -> NDArray[np.int64]:
     """Count what lies in a level in the bin in its middle: (..., bins) to (..., bins)."""
-    counted = np.zeros_like(counts)
-    counted[..., _WITHIN] = np.add.reduceat(counts, _STARTS, axis=-1)
+    return from_levels(to_levels(counts, LEVEL_EDGES), LEVEL_EDGES)
+
+
+def to_levels(counts: NDArray[np.int64], edges: Floats) -> NDArray[np.int64]:
+    """Add up what lies in each level, of which these are the edges: (..., bins) to (..., levels)."""
+    added: NDArray[np.int64] = np.add.reduceat(counts, np.searchsorted(EDGES, edges[:-1]), axis=-1)
+    return added
+
+
+def from_levels(counts: NDArray[np.int64], edges: Floats) -> NDArray[np.int64]:
+    """Count what lies in a level in the bin in its middle: (..., levels) to (..., bins)."""
+    counted = np.zeros((*counts.shape[:-1], BINS), np.int64)
+    counted[..., bins_of((edges[:-1] + edges[1:]) / 2)] = counts
     return counted
 
 
-def level_edge(threshold: float) -> float:
+def level_edge(threshold: float, edges: Floats = LEVEL_EDGES) -> float:
     """Return where the level of a threshold begins: what is counted in the level's bin is at it or above."""
-    return float(LEVEL_EDGES[min(int(np.searchsorted(LEVEL_EDGES, threshold, side="right")) - 1, LEVELS)])
+    return float(edges[min(int(np.searchsorted(edges, threshold, side="right")) - 1, len(edges) - 1)])

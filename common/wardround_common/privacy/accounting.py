@@ -122,14 +122,25 @@ def before_rounds(privacy: DpSgd) -> SampledGaussian | None:
     epsilon = privacy.normalisation_epsilon
     if epsilon is None:
         return None
-    noise = _least(
-        lambda noise: epsilon_of(SampledGaussian(noise, 1.0, 1), privacy.delta) <= epsilon,
+    noise = least_noise(
+        lambda noise: SampledGaussian(noise, 1.0, 1),
+        epsilon,
+        privacy.delta,
         PrivacyError(
             f"no noise keeps a sum within epsilon {epsilon} at delta {privacy.delta}",
             do="Ask for a larger normalisation_epsilon in [privacy].",
         ),
     )
     return SampledGaussian(noise, 1.0, 1)
+
+
+def least_noise(event: Callable[[float], Event], epsilon: float, delta: float, fault: PrivacyError) -> float:
+    """Return the least noise multiplier, to 0.5 %, with which an event keeps to epsilon.
+
+    Raises:
+        PrivacyError: the fault, if none does.
+    """
+    return _least(lambda noise: epsilon_of(event(noise), delta) <= epsilon, fault)
 
 
 def _least(keeps: Callable[[float], bool], fault: PrivacyError) -> float:

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import itertools
-from collections.abc import Iterator
-from typing import Any
+import math
+from collections.abc import Iterator, Mapping
+from typing import Any, NamedTuple
 
 import numpy as np
 
+from wardround_common.errors import ModelError
 from wardround_common.metrics.intervals import with_interval
 from wardround_common.metrics.patients import PatientSums
 from wardround_common.metrics.ranking import Floats
@@ -24,6 +26,11 @@ GAPS = "calibration_error"
 """The metric that resamples do not lie around but above; it is one of several tasks."""
 SEEN = 0.005
 """A margin of the headline below this is not told: figures have three digits, and are nearer than their margin."""
+NO_INTERVAL_IN_NOISE = "no interval: with other noise in the counts it would not always be defined"
+DRAWN = 200
+"""How often noise is added to sums to see what it does to their figures."""
+NORMAL = 1.96
+"""Standard deviations within which 95 % of a normal variable lie."""
 BLOCK = 256  # patients whose figures are computed at a time
 
 
@@ -35,6 +42,7 @@ def evaluate(
     resamples: int = 0,
     rng: np.random.Generator | None = None,
     detail: bool = True,
+    noise: float = 0.0,
 ) -> SiteMetrics:
     """Judge a model on one group of test patients, by the study's task.
 
@@ -42,6 +50,7 @@ def evaluate(
     ``resamples`` of the patients, 0 for none. Sums alone have the task's own intervals, which take records for
     independent (``Task.intervals``). ``point``: the operating point that was chosen on validation patients.
     ``detail=False`` leaves out what only the figures need, which matters for the cross-site matrix of many hospitals.
+    ``noise``: the standard deviation, in patients, of what hospitals added to each count; intervals hold it too.
 
     Raises:
         MessageError: the sums are not those of the task.
@@ -52,6 +61,8 @@ def evaluate(
     metrics = dict(_estimates(task, section, sums, whole, point, resamples, rng or np.random.default_rng(0)))
     if not isinstance(sums, PatientSums):
         metrics |= task.intervals(whole, point, metrics)
+    if noise and task.noised:
+        metrics = with_noise(metrics, moved_by_noise(section, task.noised.told(whole).astype(np.float64), point, noise))
     return SiteMetrics(
         patients=sums.patients if isinstance(sums, PatientSums) else None,
         images=whole.records,
@@ -65,6 +76,54 @@ def evaluate(
         horizons=shown.horizons,
         margin=None if (margin := task.margin(whole)) is None or margin < SEEN else round(margin, 4),
     )
+
+
+class Moved(NamedTuple):
+    """How noise in counts moves a figure: on the mean, and by its standard deviation around that."""
+
+    mean: float
+    deviation: float
+
+
+def moved_by_noise(section: TaskSection, counts: Floats, point: Point | None, noise: float) -> dict[str, Moved]:
+    """Add noise to counts of patients (cells,) again and again, and read the figures; those always defined.
+
+    ``noise``: the standard deviation, in patients, of what is added to each count.
+
+    Raises:
+        ModelError: the task has no sums with noise.
+    """
+    task = task_of(section)
+    if task.noised is None:
+        raise ModelError(f"the task '{section.name}' has no sums with noise")
+    rng, sums = np.random.default_rng(0), task.noised.settled(counts, section)
+    drawn = [task.noised.settled(counts + rng.normal(0.0, noise, len(counts)), section) for _ in range(DRAWN)]
+    rows = np.stack([sums.to_vector(), *(one.to_vector() for one in drawn)])
+    return {
+        name: Moved(float(of[1:].mean() - of[0]), float(of[1:].std()))
+        for name, of in task.values(rows, section, point, sums).items()
+        if not np.isnan(of).any()
+    }
+
+
+def with_noise(metrics: Mapping[str, Estimate], moved: Mapping[str, Moved]) -> dict[str, Estimate]:
+    """Widen intervals by what noise in the counts does to their figures, on the side to which its mean moves them too.
+
+    A figure without an interval, or of which noise leaves nothing in some draws, has none.
+    """
+    found = {}
+    for name, one in metrics.items():
+        if one.value is None or one.low is None or one.high is None:
+            found[name] = one
+        elif name not in moved:
+            found[name] = Estimate(one.value, reason=NO_INTERVAL_IN_NOISE)
+        else:
+            mean, deviation = moved[name]
+            below, above = one.value - one.low, one.high - one.value
+            low = one.value - math.hypot(below, NORMAL * deviation) - max(mean, 0.0)
+            high = one.value + math.hypot(above, NORMAL * deviation) - min(mean, 0.0)
+            found[name] = Estimate(one.value, max(0.0, low), min(max(1.0, one.high), high))
+    return found
 
 
 UNMOVED = ("calibration_error", "brier")

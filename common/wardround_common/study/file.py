@@ -32,6 +32,7 @@ from wardround_common.study.data import Data, unfit_bags, unfit_form, unfit_seri
 from wardround_common.study.evaluation import Evaluation
 from wardround_common.study.faults import bad_toml, unreadable, validated
 from wardround_common.study.model import Model
+from wardround_common.study.noise import unfit_noise
 from wardround_common.study.plugins import STEPS_KEY, Plugin, let_task_in, plugin_here, unfit_plugins
 from wardround_common.study.privacy import DistributedDpSgd, DpSgd, NoPrivacy, Privacy
 from wardround_common.study.roster import Listed, in_order
@@ -257,7 +258,7 @@ class Study(Section):
             )
         section, data = info.data.get("task"), info.data.get("data")
         unused = unused_keys(section) if isinstance(section, TaskSection) else {}
-        for key in ("recalibrated", "levels"):
+        for key in ("recalibrated", "levels", "epsilon"):
             if getattr(evaluation, key) and (why := unused.get(("evaluation", key))):
                 raise ValueError(f"[evaluation] {key}: {why}; remove the key")
         if evaluation.withheld and isinstance(data, Data) and not data.told:
@@ -272,6 +273,15 @@ class Study(Section):
             )
         if evaluation.maps and (why := unused.get(("evaluation", "maps"))):
             raise ValueError(f"[evaluation] maps: {why}; remove the key")
+        return evaluation
+
+    @field_validator("evaluation")
+    @classmethod
+    def _noise_fits(cls, evaluation: Evaluation, info: ValidationInfo) -> Evaluation:
+        if evaluation.epsilon is not None and (
+            faults := list(unfit_noise(evaluation, info.data.get("privacy"), info.data.get("aggregation")))
+        ):
+            raise ValueError(*faults)
         return evaluation
 
     @field_validator("roster")
@@ -403,6 +413,19 @@ class Study(Section):
     def judges(self, number: int) -> bool:
         """Tell whether the hospitals judge the model after this round."""
         return number % self.evaluation.every == 0 or number == self.training.rounds
+
+    @property
+    def noised(self) -> bool:
+        """Whether sums over validation and test patients get noise.
+
+        A baseline of one hospital, whose sums are not secure, has none: nobody else reads them.
+        """
+        return self.evaluation.epsilon is not None and self.aggregation.secure
+
+    @property
+    def evaluations(self) -> int:
+        """How often the model is judged on validation patients, if no round is refused and none is left out."""
+        return sum(self.judges(number) for number in range(1, self.training.rounds + 1))
 
     def trains(self, hospital: str) -> bool:
         """Tell whether a hospital of this name trains; one that does not only evaluates the model."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from wardround_common.metrics.score_bins import level_edge
+from wardround_common.metrics.score_bins import LEVEL_EDGES, NOISED_EDGES, level_edge
 from wardround_common.metrics.shapes import Point
 from wardround_common.secagg.encoding import Encoding
 from wardround_common.secagg.thresholds import threshold_of
@@ -53,11 +53,12 @@ def point_of(study: Study, validation: Sums) -> Point | None:
     Of scores in levels it is where a level begins, so that images are decided as they were counted.
     """
     point = task_of(study.task).point(validation, study.evaluation.sensitivity)
-    if not study.evaluation.levels or point is None:
+    if not (study.evaluation.levels or study.noised) or point is None:
         return point
+    edges = NOISED_EDGES if study.noised else LEVEL_EDGES
     if isinstance(point, float):
-        return level_edge(point)
-    return tuple(None if one is None else level_edge(one) for one in point)
+        return level_edge(point, edges)
+    return tuple(None if one is None else level_edge(one, edges) for one in point)
 
 
 def clip_claim(study: Study) -> bytes:

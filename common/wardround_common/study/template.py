@@ -165,6 +165,7 @@ OPTIONAL: Mapping[str, Mapping[str, object]] = {
         ],
         "smallest_subgroup": 10,
         "levels": True,
+        "epsilon": 4.0,
         "recalibrated": True,
         "withheld": True,
         "maps": {"method": "integrated-gradients", "lesions": ["tumour*"]},
@@ -351,6 +352,9 @@ REASONS: Mapping[tuple[str, str], str] = {
     ),
     ("evaluation", "levels"): (
         "Scores are counted in few levels, not in fine bins, which tell less of a patient; left out: false."
+    ),
+    ("evaluation", "epsilon"): (
+        "What the sums over validation and test patients cost one of them: counts get noise; left out: they are exact."
     ),
     ("evaluation", "recalibrated"): (
         "Hospitals also add up how the model does if each recalibrates it on its validation patients; left out: false."

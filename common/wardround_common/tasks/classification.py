@@ -6,12 +6,13 @@ from typing import Annotated, Literal
 
 from pydantic import Field, field_validator
 
+from wardround_common.metrics import noised_scores
 from wardround_common.metrics.calibration import reliability, temperature
 from wardround_common.metrics.score_intervals import intervals_of
 from wardround_common.metrics.shapes import LEAST_RECORDS, curves_of
 from wardround_common.metrics.sums import ScoreSums, figures_of
 from wardround_common.section import Word, each_once
-from wardround_common.tasks.contract import ClassesSection, Detail, Task, Words, figure
+from wardround_common.tasks.contract import ClassesSection, Detail, NoisedSums, Task, Words, figure
 
 
 class Classification(ClassesSection):
@@ -139,6 +140,13 @@ TASK = Task[Classification, ScoreSums](
     detail=_detail,
     intervals=intervals_of,
     in_levels=lambda sums: sums.in_levels(),
+    noised=NoisedSums(
+        cells=lambda section: noised_scores.cells_of(len(section.classes)),
+        blocks=lambda section: noised_scores.blocks_of(len(section.classes)),
+        told=noised_scores.told,
+        words="17 levels of the model's scores and by label, and of more than two classes by label and decision",
+        settled=lambda counts, section: noised_scores.settled(counts, len(section.classes)),
+    ),
     margin=lambda sums: sums.auroc_margin(),
     fractions=lambda section: ("accuracy", *(FRACTIONS if len(section.classes) == 2 else ())),
     terms=_terms,

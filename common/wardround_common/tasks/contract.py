@@ -209,6 +209,22 @@ class Words:
     """One sentence on what the sums tell of a patient where few are summed."""
 
 
+@dataclass(frozen=True)
+class NoisedSums(Generic[S, T]):
+    """How a task's sums are told as counts with noise, and read from them (``metrics.noised``)."""
+
+    cells: Callable[[T], int]
+    """How many counts there are."""
+    blocks: Callable[[T], int]
+    """In how many blocks of them a record is counted: at most once in each."""
+    told: Callable[[S], NDArray[np.int64]]
+    """The counts (cells,) over some records."""
+    words: str
+    """By what patients are counted, as a study says that it leaves a hospital."""
+    settled: Callable[[Floats, T], S]
+    """The possible sums that are nearest to noised counts of patients (cells,)."""
+
+
 def _none(section: Any) -> tuple[str, ...]:
     return ()
 
@@ -356,6 +372,8 @@ class Task(Generic[T, S]):
     coarse: bool = False
     """Whether its sums are so few numbers that they tell of one patient about as much as levels do
     (``benchmarks/membership_tasks.py`` measures it)."""
+    noised: NoisedSums[S, T] | None = None
+    """How its sums get noise where a study asks for it; None for a task whose sums have none."""
     fewest_groups: int = 3
     """Of how many groups on a table by group says more than the metrics."""
 

@@ -6,12 +6,13 @@ from typing import Annotated, Literal
 
 from pydantic import Field, field_validator
 
+from wardround_common.metrics import noised_scores
 from wardround_common.metrics.calibration import reliability, temperature
 from wardround_common.metrics.findings import FindingSums, macro
 from wardround_common.metrics.shapes import LEAST_RECORDS, Points, curves_of
 from wardround_common.section import Word, each_once
 from wardround_common.tasks.classification import TERMS
-from wardround_common.tasks.contract import ClassesSection, Detail, Task, Words, figure
+from wardround_common.tasks.contract import ClassesSection, Detail, NoisedSums, Task, Words, figure
 
 TAKEN = frozenset({"file", "uid", "patient"})
 """Columns of a table of labels that say which images a line is of."""
@@ -113,6 +114,13 @@ TASK = Task[Findings, FindingSums](
     detail=_detail,
     intervals=lambda sums, points, metrics: sums.intervals(points, metrics),
     in_levels=lambda sums: sums.in_levels(),
+    noised=NoisedSums(
+        cells=lambda section: noised_scores.cells_of_findings(len(section.classes)),
+        blocks=lambda section: len(section.classes) + 1,
+        told=noised_scores.told_of_findings,
+        words="17 levels of the model's scores, by finding and whether it is there, and in all",
+        settled=lambda counts, section: noised_scores.settled_findings(counts, len(section.classes)),
+    ),
     margin=lambda sums: sums.auroc_margin(),
     terms=lambda section: (*TERMS, SEVERAL),
     decisions=("sensitivity", "specificity"),

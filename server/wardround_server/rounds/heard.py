@@ -14,9 +14,10 @@ from wardround_common.counting import count
 from wardround_common.errors import FullDiskError, MessageError, RoundError, RoundStorageError, StorageError
 from wardround_common.messages.parameters import Vector
 from wardround_common.messages.rounds import Split
+from wardround_common.metrics.noised import NoisedCounts
 from wardround_common.metrics.unlike import BINS, FEATURE_NUMBERS, DistanceSums, FeatureSums
 from wardround_common.results import Absence, OwnFigures
-from wardround_common.results.subgroup_sums import length, nobody, read
+from wardround_common.results.subgroup_sums import NO_SUBGROUPS, TestSums, length, nobody, read
 from wardround_common.study.before import Before
 from wardround_common.study.file import Study
 from wardround_common.tasks.contract import Sums
@@ -80,6 +81,8 @@ class Form:
         MessageError: they are not possible.
     """
     length: int
+    settled: Callable[[Any], Any] = lambda sums: sums
+    """What is read off all of them together: the possible sums that are nearest, where they have noise."""
 
 
 def form_of(study: Study, split: Split) -> Form:
@@ -91,10 +94,31 @@ def form_of(study: Study, split: Split) -> Form:
     if split == "before":
         nobody_yet = Before.empty(study)
         return Form(lambda: nobody_yet, lambda vector: Before.read(vector, study), len(nobody_yet.to_vector()))
+    if study.noised:
+        return _noised_form(study, split)
     if split == "test":
         return Form(lambda: nobody(study), lambda vector: read(vector, study), length(study))
     task, section = task_of(study.task), study.task
     return Form(lambda: task.empty(section), lambda vector: task.read(vector, section), task.length(section))
+
+
+def _noised_form(study: Study, split: Split) -> Form:
+    """Return how counts of patients with noise are added up, of whom nothing else is (``study.noise``)."""
+    noised, section = task_of(study.task).noised, study.task
+    if noised is None:
+        raise MessageError("the study's task has no sums with noise")
+    cells, blocks = noised.cells(section), noised.blocks(section)
+
+    def settled(sums: NoisedCounts) -> Any:
+        whole = noised.settled(sums.counts, section)
+        return TestSums(whole, NO_SUBGROUPS) if split == "test" else whole
+
+    return Form(
+        lambda: NoisedCounts.empty(cells, blocks),
+        lambda vector: NoisedCounts.read(vector, cells, blocks),
+        1 + cells,
+        settled,
+    )
 
 
 class Rounds(Protocol):

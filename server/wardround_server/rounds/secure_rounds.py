@@ -198,10 +198,10 @@ class Rounds:
         try:
             total, _, survivors = self._sum(ask, 0, form.length, lambda name: None, absent)
         except RoundError:
-            return Scored(form.empty(), tuple(absent))
+            return Scored(form.settled(form.empty()), tuple(absent))
         sums, excess = readable_sums(total, len(survivors), form)
         what = _WHAT.get(split, f"the evaluation of round {number}")
-        return Scored(sums, tuple(absent), refusal(what, excess, survivors) if excess else "")
+        return Scored(form.settled(sums), tuple(absent), refusal(what, excess, survivors) if excess else "")
 
     def _sum(
         self,
@@ -230,7 +230,7 @@ class Rounds:
             gathering = self._gather(made, members, question, here, size, counts, tell, absent)
         terms = made.result()
         survivors = gathering.names
-        noisy = terms.what == "train" or number == 0
+        noisy = terms.what == "train" or number == 0 or self.study.noised
         least = least_survivors(self.study, len(members), terms.threshold) if noisy else terms.threshold
         enough(self.study, f"heard in round {number}", survivors, absent, least)
         if noted and noted[1] and list(noted[1]) != survivors:

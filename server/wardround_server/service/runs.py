@@ -30,6 +30,7 @@ from wardround_common.errors import (
     StudyError,
     WardroundError,
 )
+from wardround_common.privacy.noisy_evaluation import noise_in_sum
 from wardround_common.results import ALL, DEPLOYED, EXTERNAL, FEDERATED, TRAINED, HospitalRecord, Results, evaluate
 from wardround_common.results.evaluation import recalibrated
 from wardround_common.results.map_sums import figures_of_maps
@@ -43,7 +44,7 @@ from wardround_common.study.plugins import admit
 from wardround_common.study.roster import Listed, keys_of
 from wardround_common.study.start import Start
 from wardround_common.study.sums import point_of
-from wardround_common.study.words.work import said_of_classes, said_of_intensities, said_of_own_parts
+from wardround_common.study.words.work import said_of_classes, said_of_intensities, said_of_noise, said_of_own_parts
 from wardround_common.tasks.registry import task_of
 from wardround_server.report import write_report
 from wardround_server.report.alarms import alarms
@@ -538,7 +539,9 @@ def _results(run: Run, final: State, judged: Judged, names: frozenset[str], said
         threshold = point_of(study, validation) if validation else None
         of = {ALL: judged.test, TRAINED: judged.trained, EXTERNAL: judged.external}
         there = {site: sums for site, sums in of.items() if sums is not None and sums.records}
-        evaluation = {FEDERATED: {site: evaluate(study.task, sums, threshold) for site, sums in there.items()}}
+        noise = noise_in_sum(study, "test", len(names), len(names) - len(judged.absent)) if study.noised else 0.0
+        of_site = {site: evaluate(study.task, sums, threshold, noise=noise) for site, sums in there.items()}
+        evaluation = {FEDERATED: of_site}
         subgroups = figures_by_subgroup(study, judged.subgroups, threshold)
         maps = figures_of_maps(study, judged.maps) if judged.maps else None
         own = {ALL: recalibrated(study.task, judged.recalibrated, None)} if judged.recalibrated else {}
@@ -577,6 +580,7 @@ def _notes(run: Run, final: State, judged: Judged, names: frozenset[str]) -> Ite
         yield f"The study started from the released model '{start.name}' (SHA-256 {start.model})."
     if absent := missing(final.history):
         yield f"Not every hospital was in every round: {absent}."
+    yield from said_of_noise(run.study)
     lacking = (*refusals(final.history), cut_short(run.study, final.history), untested(judged))
     yield from (f"{why[0].upper()}{why[1:]}." for why in lacking if why)
     yield from _said_of_external(run.study, judged)

@@ -4,14 +4,16 @@ from __future__ import annotations
 
 import functools
 import operator
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 
 import numpy as np
 from numpy.typing import NDArray
 
+from wardround_common.errors import ModelError
 from wardround_common.messages.parameters import Vector
 from wardround_common.metrics import PatientSums
 from wardround_common.metrics.shapes import Point
+from wardround_common.privacy.noisy_evaluation import noise_in_sum
 from wardround_common.results import (
     ALL,
     EXTERNAL,
@@ -27,12 +29,13 @@ from wardround_common.results import (
     evaluate,
     without,
 )
-from wardround_common.results.evaluation import recalibrated
+from wardround_common.results.evaluation import moved_by_noise, recalibrated
 from wardround_common.results.map_sums import MapCell, figures_of_maps
 from wardround_common.results.subgroup_sums import judge as judge_by_subgroup
 from wardround_common.results.withheld import figures_of_withheld
 from wardround_common.study.file import Study
 from wardround_common.study.sums import point_of
+from wardround_common.tasks.contract import Sums
 from wardround_common.tasks.registry import task_of
 from wardround_simulation import jobs
 from wardround_simulation.federation import Federation
@@ -46,9 +49,16 @@ MATRIX_HOSPITALS = 12
 
 
 def judge(
-    study: Study, models: Sequence[str], names: Sequence[str], judged: dict[str, list[jobs.Judged]]
+    study: Study,
+    models: Sequence[str],
+    names: Sequence[str],
+    judged: dict[str, list[jobs.Judged]],
+    chosen: Sums | None = None,
 ) -> dict[str, dict[str, SiteMetrics]]:
-    """Judge each model on each hospital's test patients and on all of them, at its own operating point."""
+    """Judge each model on each hospital's test patients and on all of them, at its own operating point.
+
+    ``chosen``: the sums that choose it, where these are not all that a simulation knows: with noise, as they leave.
+    """
     evaluation: dict[str, dict[str, SiteMetrics]] = {}
     task, section = task_of(study.task), study.task
     for place, model in enumerate(models):
@@ -61,7 +71,7 @@ def judge(
             groups |= {TRAINED: trained, EXTERNAL: [name for name in names if name not in trained]}
         if len(names) > 1 and len(asked) == len(trained):
             tests |= {group: functools.reduce(operator.add, (tests[n] for n in of)) for group, of in groups.items()}
-        point = point_of(study, task.read(validation, section))
+        point = point_of(study, chosen or task.read(validation, section))
         detail = model in (FEDERATED, POOLED, SHARED) or len(names) <= MATRIX_HOSPITALS
         resamples = BOOTSTRAP if detail else 0
         rng = np.random.default_rng(study.model.seed)
@@ -70,6 +80,43 @@ def judge(
             for name, sums in tests.items()
         }
     return evaluation
+
+
+def said_of_noised_test(
+    study: Study, names: Sequence[str], judged: dict[str, list[jobs.Judged]], sites: Mapping[str, SiteMetrics]
+) -> Iterator[str]:
+    """Say what noise would do between hospitals to the test figures, which a simulation knows without it.
+
+    Nothing where the study asks for none.
+    """
+    if not study.noised:
+        return
+    task, section = task_of(study.task), study.task
+    noise = noise_in_sum(study, "test", len(names), len(names))
+    point = next(iter(sites.values())).threshold
+    moved = moved_by_noise(section, _as_counted(study, [judged[name][0].test for name in names]), point, noise)
+    counted = (
+        "Test figures are of the patients as they are, which a simulation knows. Between hospitals they would be of "
+        f"counts with noise ([evaluation] epsilon), here of a standard deviation of {noise:.3g} patients each"
+    )
+    if task.headline not in moved:
+        yield f"{counted}: too few patients for it, with which {task.first.term} is not always defined."
+        return
+    mean, deviation = moved[task.headline]
+    yield (
+        f"{counted}: it moves {task.first.term} by {mean:+.3f} on the mean, with a standard deviation of "
+        f"{deviation:.3f}. The rounds' figures and the operating point here have it."
+    )
+
+
+def _as_counted(study: Study, tests: Sequence[PatientSums]) -> NDArray[np.float64]:
+    """Count patients as hospitals do before they add noise, (cells,): each is one."""
+    task = task_of(study.task)
+    if task.noised is None:
+        raise ModelError(f"the task '{study.task.name}' has no sums with noise")
+    each = (task.read(vector, study.task) for sums in tests for vector in sums.vectors())
+    zero = np.zeros(task.noised.cells(study.task))
+    return sum((task.noised.told(sums) / max(1, sums.records) for sums in each), start=zero)
 
 
 def by_subgroup(

@@ -56,7 +56,7 @@ def notes_of(plan: Plan, described: dict[str, Description], final: State) -> Ite
             yield (
                 "Each hospital added its share of the noise. Epsilon holds against anyone who reads the sums over "
                 "hospitals and the models; it rests on the secure sums, and does not hold for one hospital's sum by "
-                "itself. The sums by which the model was judged have no noise."
+                f"itself.{'' if plan.study.noised else ' The sums by which the model was judged have no noise.'}"
             )
         yield (
             "This is a simulation: its noise was made from the seed, so that the run can be repeated. Epsilon says "

@@ -39,7 +39,14 @@ from wardround_simulation.grid import InProcessGrid
 from wardround_simulation.jobs import Description
 from wardround_simulation.run.baselines import Others, others_of, said_of_waiting, sharing
 from wardround_simulation.run.folder import check_fingerprints, check_given, claim_folder
-from wardround_simulation.run.judging import by_subgroup, judge, mapped, recalibrated_by, without_inputs
+from wardround_simulation.run.judging import (
+    by_subgroup,
+    judge,
+    mapped,
+    recalibrated_by,
+    said_of_noised_test,
+    without_inputs,
+)
 from wardround_simulation.run.notes import notes_of, said_of_shared
 from wardround_simulation.run.phases import work_through
 from wardround_simulation.run.plan import Plan, Progress, Show, check_hospitals
@@ -78,7 +85,7 @@ def simulate(plan: Plan, workers: Workers, show: Show) -> Results:
     write_model(plan.folder / "model.safetensors", plan.study, final.layout, model, final.fixed)
     hospitals = tuple(_hospital_record(name, described[name], plan.study, len(final.history)) for name in names)
     rounds = tuple(_with_epsilon(record, described, plan.study) for record in final.history)
-    said = (*notes_of(plan, described, final), *said_of_shared(shared))
+    said: tuple[str, ...] = (*notes_of(plan, described, final), *said_of_shared(shared))
 
     def write(
         evaluation: dict[str, dict[str, SiteMetrics]], waiting: Sequence[tuple[str, Others]], failed: Sequence[str] = ()
@@ -113,7 +120,9 @@ def simulate(plan: Plan, workers: Workers, show: Show) -> Results:
         return dict(work_through(workers, phase, names, lambda n: Job(jobs.score, (of, n, vectors), n), show))
 
     judged = scored({FEDERATED: model}, "scoring")
-    evaluation = judge(plan.study, [FEDERATED], names, judged)
+    chosen = final.chosen.validation if plan.study.noised else None
+    evaluation = judge(plan.study, [FEDERATED], names, judged, chosen)
+    said += tuple(said_of_noised_test(plan.study, names, judged, evaluation[FEDERATED]))
     subgroups = by_subgroup(plan.study, names, judged, next(iter(evaluation[FEDERATED].values())).threshold)
     own = recalibrated_by(plan.study, federation, model, names, workers, show)
     withheld = without_inputs(plan.study, federation, model, names, judged, evaluation[FEDERATED], workers, show)

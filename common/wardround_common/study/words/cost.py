@@ -59,15 +59,25 @@ def cost(study: Study) -> Iterator[str]:
             else "each hospital adds enough noise on its own."
         )
     )
-    yield (
-        "Epsilon covers the training patients' part in the updates, and so the model. It does not cover the counts and "
-        "the evaluation sums, which are exact, or this study's settings if they were tuned on the same patients."
-    )
+    yield f"Epsilon covers the training patients' part in the updates, and so the model. {_not_covered(study)}"
     if study.evaluation.external:
         yield (
             f"Nothing is spent at {only(study)}, where nobody is trained on. The sums over the test patients there "
             "are exact, and epsilon does not cover them."
         )
+
+
+def _not_covered(study: Study) -> str:
+    if not study.noised:
+        return (
+            "It does not cover the counts and the evaluation sums, which are exact, or this study's settings if they "
+            "were tuned on the same patients."
+        )
+    return (
+        f"The validation and the test patients have an epsilon of their own, {study.evaluation.epsilon:g} at the same "
+        "delta over the whole study, for the evaluation sums. Neither covers the numbers of patients and images, or "
+        "this study's settings if they were tuned on the same patients."
+    )
 
 
 def cost_of_start(study: Study) -> Iterator[str]:

@@ -72,8 +72,9 @@ def _told_by_sums(study: Study) -> Iterator[str]:
     elif task_in(study).coarse:
         yield f"{TOLD_BY_FEW} {task_in(study).group_words[0]} is theirs."
     elif not task_in(study).generates:
-        levels = ", levels" if task_in(study).in_levels else ""
-        yield f"{TOLD_BY_SUMS} ([evaluation] every{levels}). {TOLD_BY_MADE_UP_MODEL}"
+        task = task_in(study)
+        keys = ["every", *(["levels"] if task.in_levels else ()), *(["epsilon"] if task.noised else ())]
+        yield f"{TOLD_BY_SUMS} ([evaluation] {', '.join(keys)}). {TOLD_BY_MADE_UP_MODEL}"
 
 
 def _counted(study: Study) -> Iterator[str]:
@@ -226,15 +227,39 @@ def _leaves_masked(study: Study, *, private: bool) -> Iterator[str]:
 def _leaves_beside(study: Study) -> Iterator[str]:
     every = study.evaluation.every
     how_often = "" if every == 1 else f" (after every {every} rounds and the last)"
+    if study.noised:
+        yield from _noised(study, how_often)
+    else:
+        yield from _exact(study, how_often)
+    yield "After each of these: a signature on the list of hospitals that are summed, and the shares that open the sum."
+    if study.aggregation.clip_statements:
+        yield "With each round of training: a signed statement of the limits to which the hospital clipped."
+    yield from _leaves_in_any_case(study)
+
+
+def _noised(study: Study, how_often: str) -> Iterator[str]:
+    noised, shared = task_in(study).noised, isinstance(study.privacy, DistributedDpSgd)
+    if noised is None or study.evaluation.epsilon is None or not isinstance(study.privacy, DpSgd):
+        return
+    whose = "its share of the noise" if shared else "noise that is enough by itself"
+    yield (
+        f"Each evaluation{how_often}, and once at the end over the test patients, masked in the same way: counts of "
+        f"the patients of a split, each of whom counts as one, by {noised.words}, and no other sum. Each hospital adds "
+        f"{whose}."
+    )
+    yield (
+        "Whatever model the coordinator sends, what these sums tell of a validation or test patient costs at most "
+        f"epsilon {study.evaluation.epsilon:g} at delta {study.privacy.delta:g} over the whole study"
+        f"{', as long as the secure sums hold' if shared else ''}. It is charged before they leave."
+    )
+
+
+def _exact(study: Study, how_often: str) -> Iterator[str]:
     yield (
         f"Each evaluation{how_often}, and once at the end over the test patients, masked in the same way: sums over "
         f"the images of a split ({task_in(study).leaves()})."
     )
     yield from _told_by_sums(study)
-    yield "After each of these: a signature on the list of hospitals that are summed, and the shares that open the sum."
-    if study.aggregation.clip_statements:
-        yield "With each round of training: a signed statement of the limits to which the hospital clipped."
-    yield from _leaves_in_any_case(study)
 
 
 def _leaves_in_any_case(study: Study) -> Iterator[str]:

@@ -1,0 +1,296 @@
+"""Counts of patients with noise: what one patient adds, how much noise that needs, and the possible sums they give."""
+
+from __future__ import annotations
+
+import math
+from typing import Any
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from scipy.stats import norm
+
+from examples import DP, study
+from wardround_common.errors import MessageError, PrivacyError, StudyError
+from wardround_common.metrics import noised_scores
+from wardround_common.metrics.findings import FindingSums
+from wardround_common.metrics.noised import ONE, NoisedCounts, counts_of, possible
+from wardround_common.metrics.score_bins import EDGES, NOISED_EDGES
+from wardround_common.metrics.sums import ScoreSums
+from wardround_common.privacy.accounting import epsilon_of
+from wardround_common.privacy.noisy_evaluation import (
+    SPLITS,
+    Judging,
+    deviation,
+    evaluation_event,
+    noise_in_evaluation,
+    noise_in_sum,
+    sums_of,
+)
+from wardround_common.privacy.noisy_sum import least_survivors
+from wardround_common.study.file import Study
+from wardround_common.study.sums import point_of, threshold_for
+from wardround_common.study.words.describe import describe
+from wardround_common.tasks.findings import TASK, Findings
+
+SECURE: dict[str, Any] = {"secure": True}
+SHARED = {
+    "mechanism": "dp-sgd",
+    "trust": "distributed",
+    "epsilon": 8.0,
+    "delta": 1e-3,
+    "clip_norm": 1.0,
+    "sampling_rate": 1.0,
+    "dropouts": 1,
+    "colluders": 1,
+}
+LOCAL = study(privacy=DP, aggregation=SECURE, evaluation={"epsilon": 2.0}, training={"rounds": 20})
+SHARES = study(
+    privacy=SHARED,
+    aggregation=SECURE,
+    evaluation={"epsilon": 2.0, "every": 5},
+    training={"rounds": 20, "local_epochs": None, "batch_size": 24},
+)
+
+
+def scored(classes: int, images: int, seed: int = 0, sure: float = 1.5) -> ScoreSums:
+    rng = np.random.default_rng(seed)
+    labels, logits = rng.integers(0, classes, images), rng.normal(0, 1, (images, classes))
+    logits[np.arange(images), labels] += sure
+    p = np.exp(logits) / np.exp(logits).sum(axis=1, keepdims=True)
+    return ScoreSums.of(labels, p.astype(np.float32), -np.log(p[np.arange(images), labels]))
+
+
+def found_in(findings: int, images: int, seed: int = 0) -> FindingSums:
+    """Sum up images of which each has a finding that is known, and others that may not be."""
+    rng = np.random.default_rng(seed)
+    known = rng.integers(-1, 2, (images, findings))
+    known[:, 0] = known[:, 0].clip(0)
+    p = 1 / (1 + np.exp(-rng.normal(known, 1.5)))
+    each = -np.log(np.where(known > 0, p, 1 - p)) * (known >= 0)
+    return FindingSums.of(known, p.astype(np.float32), each.sum(axis=1) / (known >= 0).sum(axis=1))
+
+
+@pytest.mark.parametrize("of", [LOCAL, SHARES], ids=["local", "shares"])
+@pytest.mark.parametrize("split", SPLITS)
+def test_all_sums_of_a_patient_together_keep_to_the_epsilon_and_less_noise_would_not(of: Study, split: Judging) -> None:
+    event = evaluation_event(of, split)
+    assert event is not None
+    assert (event.sampling_rate, event.steps) == (1.0, 1)
+    sums = sums_of(of, split)
+    assert sums == {"validation": 4 if of is SHARES else 20, "test": 1}[split]
+    assert 1.97 < epsilon_of([event] * sums, of.privacy.delta) <= 2.0  # type: ignore[union-attr]
+
+
+@pytest.mark.parametrize(("dropouts", "colluders"), [(0, 0), (1, 0), (0, 1), (1, 1)])
+@pytest.mark.parametrize("split", SPLITS)
+def test_the_shares_of_the_fewest_honest_survivors_are_enough_together(
+    split: Judging, dropouts: int, colluders: int
+) -> None:
+    of = SHARES.but({"privacy.dropouts": dropouts, "privacy.colluders": colluders})
+    threshold = threshold_for(of, 6)
+    honest = least_survivors(of, 6, threshold) - colluders
+    whole = (deviation(of, split) * ONE) ** 2
+    assert whole <= noise_in_evaluation(of, split, 6, threshold) * honest < whole * 1.0001
+    assert noise_in_sum(of, split, 6, 6) >= deviation(of, split)
+    alone = noise_in_evaluation(LOCAL, split, 6, 3)
+    assert (deviation(LOCAL, split) * ONE) ** 2 <= alone  # under local trust each hospital has enough by itself
+    assert noise_in_sum(LOCAL, split, 6, 6) == pytest.approx(deviation(LOCAL, split) * math.sqrt(6), rel=1e-6)
+
+
+@given(
+    classes=st.integers(2, 5),
+    images=st.integers(1, 40),
+    seed=st.integers(0, 2**31),
+    sure=st.sampled_from([0.0, 1.5, 50.0]),
+)
+@settings(max_examples=60, deadline=None)
+def test_no_patient_adds_more_than_the_noise_is_made_for(classes: int, images: int, seed: int, sure: float) -> None:
+    added = counts_of(noised_scores.told(scored(classes, images, seed, sure)), images)
+    blocks = noised_scores.blocks_of(classes)
+    assert len(added) == noised_scores.cells_of(classes)
+    assert int(added @ added) <= blocks * ONE**2
+    assert ONE * blocks - len(added) <= int(added.sum()) <= ONE * blocks  # counted once in each, however many images
+
+
+@given(
+    findings=st.integers(1, 4),
+    images=st.integers(1, 30),
+    noise=st.sampled_from([0.0, 3.0, 300.0]),
+    seed=st.integers(0, 2**31),
+)
+@settings(max_examples=60, deadline=None)
+def test_so_with_findings_of_which_some_are_unknown(findings: int, images: int, noise: float, seed: int) -> None:
+    section = Findings(name="findings", classes=tuple("abcd"[:findings]))
+    noised, sums = TASK.noised, found_in(findings, images, seed)
+    assert noised is not None
+    counts = noised.told(sums)
+    added = counts_of(counts, images)
+    assert len(added) == noised.cells(section)
+    assert int(added @ added) <= noised.blocks(section) * ONE**2
+    back = noised.settled(counts + np.random.default_rng(seed).normal(0, noise, len(counts)), section)
+    again = FindingSums.from_vector(back.to_vector(), findings)
+    if not noise:
+        assert again.images == images
+        assert np.array_equal(again.histograms.sum(axis=2), sums.histograms.sum(axis=2))
+
+
+def test_without_noise_the_figures_of_findings_are_those_of_levels() -> None:
+    sums, noised = found_in(3, 3000), TASK.noised
+    assert noised is not None
+    back = noised.settled(noised.told(sums).astype(np.float64), Findings(name="findings", classes=("a", "b", "c")))
+    exact, coarse = sums.figures(None), back.figures(None)
+    for name, most in {"auroc": 0.01, "brier": 0.01, "sensitivity": 0.0, "calibration_error": 0.04}.items():
+        assert abs(exact[name] - coarse[name]) <= most, name  # type: ignore[operator]
+    assert back.mean_loss() == pytest.approx(sums.mean_loss(), abs=0.03)
+
+
+@pytest.mark.parametrize("classes", [2, 3])
+def test_the_bound_is_reached_so_that_less_noise_would_not_do(classes: int) -> None:
+    added = counts_of(noised_scores.told(scored(classes, 1)), 1)
+    assert int(added @ added) == noised_scores.blocks_of(classes) * ONE**2
+
+
+def test_two_classes_are_one_block_and_each_of_more_one_with_one_for_what_is_decided() -> None:
+    assert [noised_scores.blocks_of(classes) for classes in (2, 3, 4)] == [1, 4, 5]
+    assert math.isclose(deviation(LOCAL, "test"), evaluation_event(LOCAL, "test").noise_multiplier)  # type: ignore[union-attr]
+    three = LOCAL.but({"task.classes": ["a", "b", "c"]})
+    assert deviation(three, "test") == pytest.approx(2 * deviation(LOCAL, "test"))
+
+
+def test_levels_are_made_of_whole_bins() -> None:
+    assert set(NOISED_EDGES) <= set(EDGES)
+    assert len(NOISED_EDGES) == 18
+    assert 0.5 in NOISED_EDGES
+
+
+@pytest.mark.parametrize("classes", [2, 3, 4])
+def test_without_noise_the_figures_are_those_of_levels(classes: int) -> None:
+    sums = scored(classes, 2000)
+    back = noised_scores.settled(noised_scores.told(sums).astype(np.float64), classes)
+    assert back.records == sums.records
+    assert np.array_equal(back.confusion, sums.confusion)
+    exact, coarse = sums.figures(None), back.figures(None)
+    for name, most in {"auroc": 0.01, "brier": 0.01, "accuracy": 0.0, "calibration_error": 0.03}.items():
+        assert abs(exact[name] - coarse[name]) <= most, name  # type: ignore[operator]
+    assert back.mean_loss() == pytest.approx(sums.mean_loss(), abs=0.02)
+
+
+@given(
+    classes=st.integers(2, 4),
+    noise=st.sampled_from([0.5, 5.0, 500.0]),
+    seed=st.integers(0, 2**31),
+    images=st.integers(0, 50),
+)
+@settings(max_examples=80, deadline=None)
+def test_whatever_the_noise_is_the_sums_are_possible_ones(classes: int, noise: float, seed: int, images: int) -> None:
+    counts = noised_scores.told(scored(classes, images, seed) if images else ScoreSums.empty(classes))
+    noised = counts + np.random.default_rng(seed).normal(0, noise, len(counts))
+    found = noised_scores.settled(noised, classes)
+    again = ScoreSums.from_vector(found.to_vector(), classes)
+    assert again.records == found.records
+    point = point_of(LOCAL, found) if classes == 2 else None
+    assert point is None or point in NOISED_EDGES
+
+
+@given(st.lists(st.floats(-50, 50), min_size=1, max_size=6).map(np.array), st.integers(0, 60), st.integers(0, 2**31))
+@settings(max_examples=60, deadline=None)
+def test_possible_counts_add_up_and_no_others_are_nearer_before_rounding(
+    noised: np.ndarray, records: int, seed: int
+) -> None:
+    found = possible(noised, records)
+    assert found.sum() == records
+    assert np.all(found >= 0)
+    others = np.random.default_rng(seed).dirichlet(np.ones(len(noised)), 200) * records
+    rounding = math.sqrt(len(noised))
+    assert np.linalg.norm(found - noised) <= np.linalg.norm(others - noised, axis=1).min() + rounding
+
+
+def test_sums_over_hospitals_are_read_back_and_others_are_refused() -> None:
+    rng = np.random.default_rng(0)
+    each = [NoisedCounts(1, 1, rng.integers(-(2**30), 2**30, 34)) for _ in range(3)]
+    total = each[0] + each[1] + each[2]
+    read = NoisedCounts.read(sum(one.to_vector() for one in each), 34, 1)  # type: ignore[arg-type]
+    assert (read.hospitals, read.total.tolist()) == (3, total.total.tolist())
+    assert NoisedCounts.empty(34, 1).records == 0
+    for wrong in (np.zeros(34), -np.ones(35), np.full(35, 0.5), np.ones(35), np.r_[1, np.full(34, 2**46)]):
+        with pytest.raises(MessageError):
+            NoisedCounts.read(wrong, 34, 1)
+    with pytest.raises(MessageError):
+        NoisedCounts(1, 1, np.full(34, 2**44)).to_vector()
+
+
+def test_whether_a_patient_is_counted_is_told_no_better_than_epsilon_allows() -> None:
+    """The best test there is, by one who made up a model for the patient and knows everybody else's cell."""
+    event, tries = evaluation_event(LOCAL, "test"), 400_000
+    assert event is not None
+    sigma, rng = event.noise_multiplier, np.random.default_rng(1)
+    out, within = rng.normal(0, sigma, tries), rng.normal(1, sigma, tries)
+    for cut in np.linspace(-2, 3 * sigma, 25):
+        false, true = (out > cut).mean(), (within > cut).mean()
+        assert true <= math.exp(2.0) * false + DP["delta"] + 4 * math.exp(2.0) * math.sqrt(0.25 / tries)
+    assert norm.cdf(0.5 / sigma) < 0.65  # right so often, of those who took part in one evaluation and who did not
+
+
+WITHOUT = {
+    "privacy": ({"mechanism": "none"}, "write mechanism = 'dp-sgd'"),
+    "secure": ({"secure": False}, "write secure = true"),
+    "vote": ({"secure": True, "vote_margin": 0.2}, "vote_margin"),
+}
+
+
+@pytest.mark.parametrize("case", WITHOUT)
+def test_noise_needs_an_account_secure_sums_and_no_votes(case: str) -> None:
+    change, said = WITHOUT[case]
+    section = "privacy" if case == "privacy" else "aggregation"
+    tables = LOCAL.tables(nulls=False)
+    kept = {} if section == "privacy" else tables[section]
+    with pytest.raises(StudyError, match=said):
+        Study.of_tables(tables | {section: kept | change}, where="a")
+
+
+@pytest.mark.parametrize(
+    ("key", "value"),
+    [
+        ("levels", True),
+        ("usual", 0.9),
+        ("subgroups", [{"by": "sex"}]),
+        ("maps", {"method": "grad-cam"}),
+        ("recalibrated", True),
+        ("external", ["b"]),
+    ],
+)
+def test_nothing_without_noise_leaves_beside_it(key: str, value: Any) -> None:
+    tables = LOCAL.tables(nulls=False)
+    with pytest.raises(StudyError, match=rf"\[evaluation\] {key}: beside epsilon"):
+        Study.of_tables(tables | {"evaluation": tables["evaluation"] | {key: value}}, where="a")
+
+
+def test_a_task_whose_sums_get_no_noise_refuses_the_key() -> None:
+    tables = LOCAL.tables(nulls=False)
+    grades = {"name": "grades", "classes": ["a", "b", "c"]}
+    with pytest.raises(StudyError, match=r"epsilon: the task 'grades' has sums that get no noise; remove the key"):
+        Study.of_tables(tables | {"task": grades}, where="a")
+
+
+def test_an_epsilon_that_no_noise_keeps_to_is_refused() -> None:
+    with pytest.raises(PrivacyError, match="no noise keeps 20 evaluations within epsilon"):
+        evaluation_event(LOCAL.but({"evaluation.epsilon": 1e-9, "privacy.delta": 1e-9}), "validation")
+
+
+@pytest.mark.parametrize("of", [LOCAL, SHARES], ids=["local", "shares"])
+def test_a_study_says_what_leaves_and_what_it_costs(of: Study) -> None:
+    said = " ".join(sentence for passage in describe(of) for sentence in passage.sentences)
+    assert "counts of the patients of a split, each of whom counts as one" in said
+    assert "costs at most epsilon 2 at delta 0.001 over the whole study" in said
+    assert ("its share of the noise" in said) == (of is SHARES)
+    assert "These sums are exact" not in said
+    assert "the evaluation sums, which are exact" not in said
+
+
+def test_a_study_without_the_key_has_the_digest_that_it_had() -> None:
+    plain = LOCAL.but({"evaluation.epsilon": None})
+    assert "epsilon" not in plain.tables(nulls=False)["evaluation"]
+    assert '"evaluation":{"epsilon"' not in plain.canonical().decode()
+    assert not plain.noised

@@ -1,0 +1,226 @@
+"""Sums over validation and test patients with noise: charged first and once, with enough noise, and no way around."""
+
+from __future__ import annotations
+
+import os
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from consortium import Group, identity, roster
+from examples import DP, dataset, study
+from ledgers import opened, policy
+from wardround_client import networks
+from wardround_client.hospital import answering
+from wardround_client.hospital.answering import Hospital, build, join
+from wardround_client.hospital.leaving import leave
+from wardround_client.hospital.secure_desk import Desk
+from wardround_client.preparation.dataset import Dataset
+from wardround_client.spending.account import Account, approve, ask, ask_judged, known_to_ledger, parts_of
+from wardround_client.spending.budget import state_budget
+from wardround_client.spending.ledger.entries import Event
+from wardround_client.state.hospital_folder import HospitalFolder
+from wardround_client.training.evaluation import sums_of
+from wardround_common.errors import MessageError, ModelError, PolicyError, PrivacyError
+from wardround_common.messages.rounds import EvaluateRequest, Failure, Parts
+from wardround_common.metrics.noised import ONE, NoisedCounts
+from wardround_common.metrics.noised_scores import cells_of, settled, told
+from wardround_common.metrics.sums import ScoreSums
+from wardround_common.privacy.noisy_evaluation import deviation, evaluation_event, noise_in_evaluation
+from wardround_common.randomness import insecure_stream
+from wardround_common.study.file import Study
+from wardround_server.rounds.course import judge_study, run_study
+
+from test_distributed_rounds import SHARED  # isort: skip
+from test_secure_rounds import Memory, consortium, quiet  # isort: skip
+
+SECTIONS: dict[str, Any] = {
+    "aggregation": {"secure": True},
+    "model": {"network": "tiny-cnn"},
+    "evaluation": {"epsilon": 2.0},
+}
+LOCAL = study(privacy=DP, training={"rounds": 3}, **SECTIONS)
+SHARES = study(privacy=SHARED, training={"rounds": 2, "local_epochs": None, "batch_size": 24}, **SECTIONS)
+
+
+@pytest.fixture
+def without_noise(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(answering, "discrete_gaussian", lambda variance, count, stream: np.zeros(count, np.int64))
+
+
+def first(of: Study) -> Any:
+    return networks.read_vector(networks.build(of))
+
+
+def asked(of: Study, number: int = 1, split: str = "validation", move: float = 0.0) -> EvaluateRequest:
+    return EvaluateRequest(of.digest(), number, split, first(of) + np.float32(move))  # type: ignore[arg-type]
+
+
+def hospital(folder: Path, of: Study = LOCAL, rules: Any = None, data: Dataset | None = None) -> Hospital:
+    """Open a hospital with a ledger, as a process does that has just started."""
+    ledger, data = opened(folder), data or dataset()
+    parts = ask_judged(of, data, ledger)
+    training = ask(of, data, ledger)
+    for one in (*parts, training):
+        approve(one, ledger, rules)
+    accounts = {str(one.split): Account(ledger, rules, one) for one in parts}
+    desk = Desk(of, "a", identity("a"), roster("abc"), folder / "desk", os.urandom, durable=False)
+    account = Account(ledger, rules, training)
+    return join(of, data, insecure_stream(1, "hospital"), build(of), desk, account, judged=accounts)
+
+
+def counted(here: Hospital, request: EvaluateRequest, hospitals: int = 4, threshold: int = 3) -> NoisedCounts:
+    return NoisedCounts.read(here._evaluate(request, hospitals, threshold).sums, cells_of(2), 1)
+
+
+@pytest.mark.usefixtures("without_noise")
+@pytest.mark.parametrize("of", [SHARES, LOCAL], ids=["shares", "local"])
+def test_without_noise_the_sums_are_those_of_all_patients_in_levels(of: Study, tmp_path: Path) -> None:
+    memory, here = Memory(of, tmp_path), consortium()
+    final = run_study(of, memory, quiet, None, here)
+    tested = judge_study(of, memory, final, here).test
+    built = build(of)
+    networks.write_vector(built.network, built.layout, final.chosen.model)
+    for split, found in (("validation", final.chosen.validation), ("test", tested)):
+        each = [sums_of(built.network, of, one.dataset.split(split)) for one in memory.at.values()]  # type: ignore[arg-type]
+        exact = sum(each[1:], each[0])
+        assert isinstance(found, ScoreSums)
+        assert found.to_vector().tolist() == settled(told(exact).astype(np.float64), 2).to_vector().tolist()
+        assert found.records == exact.records
+
+
+def test_the_noise_of_a_hospital_is_that_of_the_gaussian_mechanism_at_the_stated_epsilon(tmp_path: Path) -> None:
+    here, request = hospital(tmp_path), asked(LOCAL)
+    here = replace(here, judged={})
+    built = here.built
+    networks.write_vector(built.network, built.layout, request.parameters)
+    exact = told(sums_of(built.network, LOCAL, here.dataset.validation)) * ONE
+    noise = [
+        counted(replace(here, stream=insecure_stream(seed, "hospital")), request).total - exact for seed in range(40)
+    ]
+    assert np.std(noise) / ONE == pytest.approx(deviation(LOCAL, "validation"), rel=0.07)  # 1,360: 3.6 standard errors
+    assert abs(np.mean(noise)) / ONE < 4 * deviation(LOCAL, "validation") / np.sqrt(1360)
+
+
+def test_a_patient_with_many_images_moves_the_counts_no_more_than_one_with_one(tmp_path: Path) -> None:
+    data = dataset(images_per_patient=5)
+    of_one = replace(hospital(tmp_path / "a"), judged={})
+    of_five = replace(hospital(tmp_path / "b", data=data), judged={})
+    assert len(data.validation) == 5 * len(of_one.dataset.validation)
+    few, many = (counted(here, asked(LOCAL)) for here in (of_one, of_five))
+    assert abs(int(few.total.sum()) - int(many.total.sum())) <= cells_of(2)  # the same noise, and rounding of fifths
+
+
+def test_a_model_that_gives_one_patient_no_finite_number_gets_an_answer_all_the_same(tmp_path: Path) -> None:
+    """An error would tell for certain what the counts may not: that the patient is among them."""
+    data = dataset()
+    images = np.array(data.validation.kept)
+    images[data.validation.rows[0]] = np.inf
+    broken = replace(data, validation=replace(data.validation, kept=images), fingerprint="other")
+    request = asked(LOCAL)
+    answers = []
+    for name, given in (("finite", data), ("broken", broken)):
+        here = replace(hospital(tmp_path / name, data=given), judged={})
+        answers.append(counted(here, request))
+    lost = np.abs(answers[0].total - answers[1].total)
+    assert sorted(lost.tolist())[-2:] == [0, ONE]  # the same noise, and one patient fewer
+    with pytest.raises(ModelError):
+        sums_of(here.built.network, LOCAL, broken.validation)
+
+
+def test_patients_are_charged_once_for_each_evaluation_and_answered_alike_after_a_restart(tmp_path: Path) -> None:
+    one, again = (counted(hospital(tmp_path), asked(LOCAL)) for _ in range(2))
+    assert one.total.tolist() == again.total.tolist()
+    books = opened(tmp_path).books
+    _, validation, test = parts_of(LOCAL.digest())
+    event = evaluation_event(LOCAL, "validation")
+    assert event is not None
+    assert {key: charge.event for key, charge in books.charged.items()} == {(validation, 1): Event.of(event)}
+    assert books.confirmed == {(validation, 1)}
+    with pytest.raises(PrivacyError, match="answered before"):
+        counted(hospital(tmp_path), asked(LOCAL, move=0.5))
+    counted(hospital(tmp_path), asked(LOCAL, LOCAL.test_round, "test"))
+    assert opened(tmp_path).books.rounds_of(test) == [LOCAL.test_round]
+    patients = {digest: opened(tmp_path).cohort(books.approved[digest].cohort).size for digest in (validation, test)}
+    assert patients == {validation: 4, test: 4}
+
+
+def test_the_same_noise_is_not_added_a_second_time_in_another_size(tmp_path: Path) -> None:
+    here = hospital(tmp_path, SHARES)
+    assert noise_in_evaluation(SHARES, "validation", 4, 3) != noise_in_evaluation(SHARES, "validation", 6, 4)
+    counted(here, asked(SHARES))
+    with pytest.raises(PrivacyError, match="answered before"):
+        counted(here, asked(SHARES), 6, 4)
+
+
+def test_what_is_spent_on_all_evaluations_is_within_the_epsilon_and_within_caps(tmp_path: Path) -> None:
+    here = hospital(tmp_path)
+    for number in (1, 2, 3):
+        counted(here, asked(LOCAL, number, move=number))
+    with pytest.raises(MessageError, match="not one of the study's 3 rounds"):
+        here.answer("evaluate", asked(LOCAL, 4).parts())
+    told_of = {one.name: one for one in state_budget(opened(tmp_path), 1e-3, None).studies}
+    validation = told_of["test (validation)"]
+    assert (validation.state, validation.charged, validation.patients) == ("done", 3, 4)
+    assert 1.97 < (validation.epsilon_spent or 0) <= 2.0
+    assert told_of["test (test)"].epsilon_planned == pytest.approx(2.0, abs=0.03)
+    hospital(tmp_path / "allowed", rules=policy(patient_epsilon=12, study_epsilon=12, require_noised_evaluation=True))
+    with pytest.raises(PolicyError, match=r"would bring 4 patients to epsilon 2\.00"):
+        hospital(tmp_path / "strict", rules=policy(patient_epsilon=1.5, study_epsilon=1.5, delta=1e-3))
+
+
+def test_an_evaluation_that_the_study_does_not_plan_has_no_noise_and_gets_no_answer(tmp_path: Path) -> None:
+    of = LOCAL.but({"evaluation.every": 2})
+    here = hospital(tmp_path, of)
+    assert of.evaluations == 2
+    with pytest.raises(MessageError, match="judges no model in round 1"):
+        here.answer("evaluate", asked(of, 1).parts())
+
+
+def test_a_study_that_is_left_is_left_with_all_its_patients(tmp_path: Path) -> None:
+    hospital(tmp_path)
+    ledger = opened(tmp_path)
+    assert known_to_ledger(ask(LOCAL, dataset(), ledger), ledger) == (0, 0)  # its own parts are no earlier studies
+    leave(HospitalFolder(tmp_path), ledger, LOCAL.digest())
+    assert opened(tmp_path).books.closed == set(parts_of(LOCAL.digest()))
+    assert opened(tmp_path).books.planned() == {}
+
+
+def test_other_patients_need_another_approval_and_are_promised_the_same(tmp_path: Path) -> None:
+    here = hospital(tmp_path)
+    counted(here, asked(LOCAL))
+    moved = dataset()
+    part = moved.validation
+    more = replace(
+        moved, validation=replace(part, rows=part.rows[1:], targets=part.targets[1:], patients=part.patients[1:])
+    )
+    ledger = opened(tmp_path)
+    (validation, _) = ask_judged(LOCAL, replace(more, fingerprint="other"), ledger)
+    with pytest.raises(PrivacyError, match="not those with which this hospital approved"):
+        Account(ledger, None, validation).check_approved()
+    approve(validation, ledger, None)  # two evaluations are left, and one was answered: three in all, as promised
+
+
+def test_hospitals_sign_no_list_with_too_little_noise(tmp_path: Path) -> None:
+    of = study(**SHARES.model_dump() | {"aggregation": {"secure": True, "threshold": 4}})
+    group = Group(tmp_path, "abcdef", of)
+    gathering = group.gathering(1, "evaluate")
+    for name in "abcd":
+        gathering.add(name, group.upload(name, "evaluate", 1))
+    with pytest.raises(MessageError, match="shorter than the study allows"):
+        group.desk("a").confirm("evaluate", 1, gathering.close().question())
+
+
+def test_with_fewer_survivors_than_noise_is_shared_out_for_nothing_is_opened(tmp_path: Path) -> None:
+    def gone(who: str, what: str, said: Parts | Failure) -> Parts | Failure:
+        return Failure("crashed") if who in "bc" and what == "evaluate" else said
+
+    memory = Memory(SHARES, tmp_path, gone)
+    final = run_study(SHARES, memory, quiet, None, consortium())
+    assert final.chosen.validation is None or not final.chosen.validation.records
+    evaluated = [place for place, (_, kind, _) in enumerate(memory.heard) if kind == "evaluate"]
+    after = [kind for _, kind, _ in memory.heard[evaluated[-1] + 1 :]]
+    assert "open" not in after

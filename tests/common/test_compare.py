@@ -15,6 +15,7 @@ from wardround_common.results.comparison import compare, side_by_side
 from wardround_common.shell import cli
 from wardround_common.study.start import Start, Trained
 from wardround_server.report.example import example
+from wardround_server.report.story import verdict
 
 
 @pytest.fixture(scope="module")
@@ -49,6 +50,21 @@ def test_what_differs_is_listed_and_what_is_the_same_is_not(private: Results, op
     assert not any(key.startswith(("data.", "task.")) for key in found.differ)
     assert found.runs[0].epsilon == max(one.privacy.epsilon for one in private.hospitals if one.privacy)
     assert found.runs[1].epsilon is None
+
+
+def test_a_private_run_whose_secure_sums_tell_nobody_what_was_spent_is_not_said_to_be_without_privacy(
+    private: Results, open_to_all: Results
+) -> None:
+    unknown = private.model_copy(
+        update={
+            "hospitals": tuple(one.model_copy(update={"privacy": None}) for one in private.hospitals),
+            "rounds": tuple(one.model_copy(update={"epsilons": {}}) for one in private.rounds),
+        }
+    )
+    rows = {row[0]: row[1:] for row in side_by_side([("a", unknown), ("b", open_to_all)]).rows()}
+    assert rows["epsilon"] == ("not told", "none")
+    assert dict(verdict(unknown))["Private?"].startswith("a patient was exposed by at most ε = 8")
+    assert dict(verdict(open_to_all))["Private?"].startswith("without differential privacy")
 
 
 def test_a_released_model_that_a_study_started_from_is_said_in_a_word(open_to_all: Results) -> None:

@@ -15,6 +15,7 @@ from wardround_common.errors import CHECK_FILE, StorageError, StudyError
 from wardround_common.metrics.shapes import Estimate
 from wardround_common.results.frames import frame
 from wardround_common.results.record import ALL, FEDERATED, Results
+from wardround_common.study.privacy import DpSgd
 from wardround_common.tasks.contract import Metric
 from wardround_common.tasks.registry import task_of
 
@@ -63,6 +64,8 @@ class Compared:
     """Of all rounds together."""
     epsilon: float | None
     """The most that a patient of any hospital has spent; None without differential privacy, or where nobody knows."""
+    private: bool
+    """Whether it is with differential privacy."""
     figures: dict[str, Estimate]
     """Of the federation's model on all test patients, by the name of the metric; empty if it was not judged."""
 
@@ -110,8 +113,8 @@ class Comparison:
         for metric in self.metrics:
             unit = f", {metric.unit}" if metric.unit else ""
             yield (f"{metric.label}{unit}", *(_figure(run.figures.get(metric.name)) for run in self.runs))
-        if any(run.epsilon is not None for run in self.runs):
-            yield ("epsilon", *("none" if run.epsilon is None else f"{run.epsilon:.3g}" for run in self.runs))
+        if any(run.private for run in self.runs):
+            yield ("epsilon", *(_spent(run) for run in self.runs))
         yield ("rounds", *(f"{run.rounds:,}" for run in self.runs))
         yield ("time of the rounds", *(_time(run.seconds) for run in self.runs))
 
@@ -204,8 +207,16 @@ def _compared(name: str, results: Results) -> Compared:
         len(results.rounds),
         sum(one.seconds for one in results.rounds),
         max(spent, default=None),
+        isinstance(results.study.privacy, DpSgd),
         dict(site.metrics) if site else {},
     )
+
+
+def _spent(run: Compared) -> str:
+    """Say what a run cost; of secure sums, what was spent is not told to the coordinator."""
+    if run.epsilon is None:
+        return "not told" if run.private else "none"
+    return f"{run.epsilon:.3g}"
 
 
 def _settings(results: Results) -> dict[str, str]:

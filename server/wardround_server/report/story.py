@@ -65,10 +65,12 @@ def verdict(results: Results) -> list[tuple[str, str]]:
             good += f", {'better than' if better else 'no better than'} any hospital alone ({number(best[1])})"
         if mean is not None:
             good += _without(results)
-    private = isinstance(results.study.privacy, DpSgd)
-    spent = most_spent(results)
+    privacy, spent = results.study.privacy, most_spent(results)
+    private = isinstance(privacy, DpSgd)
     told = "without differential privacy: it may remember patients"
-    if private and spent is not None:
+    if isinstance(privacy, DpSgd) and spent is None:
+        told = f"a patient was exposed by at most ε = {number(privacy.epsilon, 2)}; what was spent, the hospitals know"
+    elif spent is not None:
         told = f"a patient was exposed by at most ε = {number(spent, 2)}"
         if results.engine != DEPLOYED:
             told += ", had this not been a simulation, whose noise anybody can make again"

@@ -44,6 +44,14 @@ from wardround_common.refusals import advice
 
 CHECK_FILE = "Check that it is there, and that this user may read it."
 """What to do about a file that cannot be read."""
+MOST_LISTED = 200
+
+
+def listed(faults: Sequence[str]) -> str:
+    """Return faults as lines of a message, each once; of very many the first ones, and how many more there are."""
+    each = [*dict.fromkeys(faults)]
+    more = [f"and {len(each) - MOST_LISTED:,} more"] if len(each) > MOST_LISTED else []
+    return "\n".join(f"  · {fault}" for fault in [*each[:MOST_LISTED], *more])
 
 
 class WardroundError(Exception):

@@ -324,6 +324,9 @@ def test_the_coordinators_log_is_checked_with_the_key_of_the_invitation(folder: 
     assert "entry 1 is not what the coordinator signed" in str(wrong.exception)
     none = run(folder, "audit", "verify", "--against", str(invite(folder)))
     assert isinstance(none.exception, StorageError)
+    (tmp_path / "copy").mkdir()
+    empty = run(folder, "audit", "verify", "--against", str(tmp_path / "copy"))
+    assert "there is no audit log in this folder" in str(empty.exception)
     missing = run(folder, "audit", "verify", "--against", str(tmp_path / "typo.log"))
     assert "typo.log: the audit log cannot be read (No such file or directory)" in str(missing.exception)
 

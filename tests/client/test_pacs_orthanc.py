@@ -136,8 +136,8 @@ def test_one_bad_line_stops_no_other_and_each_says_why(way: str, archive: Orthan
     report = fetched(by(way, archive), tmp_path / "images", "accession,label", "A9,x", "A2,x", "A3,x", "A1,x")
     assert report.failed == {2: "the archive has no such study"}
     pdf, third, whole = report.studies
-    assert pdf.problem == "none of its 1 instances is an image that can be taken in: this is an encapsulated document"
-    assert third.problem == "1 of 2 instances were refused: rows, columns or bits are missing, or are not numbers (1)"
+    assert pdf.problem == "no image that can be taken in among 1 instance: this is an encapsulated document"
+    assert third.problem == "refused: 1 of 2 instances, rows, columns or bits are missing, or are not numbers (1)"
     assert (whole.problem, whole.accepted) == ("", 2)
     assert not report.complete
     with (tmp_path / "images" / "labels.csv").open() as table:

@@ -317,7 +317,7 @@ def test_a_head_that_was_kept_elsewhere_shows_that_a_copy_is_older(lived: Lived)
     [
         (
             lambda copy, lived: shutil.copytree(lived.place / OTHER, copy, dirs_exist_ok=True),
-            "is not what this hospital",
+            "it is another hospital's, or older than its keys",
         ),
         (lambda copy, lived: (copy / HEAD_NAME).unlink(), "this copy has a ledger without its head"),
         (

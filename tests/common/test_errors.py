@@ -6,7 +6,7 @@ import re
 from pathlib import Path
 
 from wardround_common import errors
-from wardround_common.errors import DataError, ImageRefused, StorageError, StudyError, WardroundError
+from wardround_common.errors import DataError, ImageRefused, StorageError, StudyError, WardroundError, listed
 
 
 def tree() -> list[type[WardroundError]]:
@@ -66,3 +66,10 @@ def test_an_error_about_a_file_that_cannot_be_read_says_what_to_do() -> None:
                         silent.append(f"{module.relative_to(root)}:{node.lineno}")
     assert seen > 30
     assert silent == []
+
+
+def test_of_very_many_faults_the_first_are_listed_each_once_and_the_rest_counted() -> None:
+    lines = listed([f"fault {number}" for number in [*range(1000), *range(1000)]]).splitlines()
+    assert lines[:2] == ["  · fault 0", "  · fault 1"]
+    assert lines[-1] == "  · and 800 more"
+    assert len(lines) == 201

@@ -455,6 +455,6 @@ def test_near_copies_in_two_hospitals_are_said_in_the_report_and_with_labels_tha
     labels.write_text(labels.read_text() + ",".join(again[name] for name in header.split(",")) + "\n")
     results = run(phantom_study(training={"rounds": 1}), mine, tmp_path / "state", tmp_path / "run")
     (note,) = [note for note in results.notes if "near-identical" in note]
-    assert note.startswith("hospital-a and hospital-b share 1 pairs of near-identical images; labels disagree in 1")
+    assert note.startswith("hospital-a and hospital-b share 1 pair of near-identical images; labels disagree in 1")
     honest = run(phantom_study(training={"rounds": 1}), hospitals, tmp_path / "state", tmp_path / "other")
     assert not [note for note in honest.notes if "near-identical" in note]

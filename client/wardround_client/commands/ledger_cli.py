@@ -33,7 +33,7 @@ def verify_ledger(
     from wardround_client.state.hospital_folder import HospitalFolder
     from wardround_client.state.identity_file import read_identity
     from wardround_client.state.state_folder import hospital_state
-    from wardround_common.errors import StorageError
+    from wardround_common.errors import StorageError, listed
 
     folder = HospitalFolder(state or hospital_state()).path
     identity = read_identity(folder)
@@ -53,7 +53,7 @@ def verify_ledger(
         typer.echo(json.dumps(answer, indent=2, ensure_ascii=False))
     if faults:
         raise StorageError(
-            "the ledger cannot be trusted:\n" + "\n".join(f"  · {fault}" for fault in faults),
+            f"the ledger cannot be trusted:\n{listed(faults)}",
             where=str(folder),
             do=WAYS_OUT,
         )

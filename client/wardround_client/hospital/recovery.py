@@ -38,7 +38,7 @@ from wardround_common.audit.entries import key_of, read_line
 from wardround_common.audit.log import lines, segments
 from wardround_common.audit.log import read_head as read_log_head
 from wardround_common.audit.verify import verify as verify_log
-from wardround_common.errors import MessageError, StorageError
+from wardround_common.errors import MessageError, StorageError, listed
 from wardround_common.keys.key_files import set_aside
 from wardround_common.storage import alone_in, no_room_is_said, write_atomically
 
@@ -86,6 +86,14 @@ def restore(folder: HospitalFolder, copy: Path, heads: Sequence[Head]) -> Restor
     theirs = read_head(copy)
     if theirs is None:
         raise StorageError("this copy has a ledger without its head", where=str(copy), do="Take another copy.")
+    try:
+        theirs.check(identity.public)
+    except MessageError:
+        raise StorageError(
+            "this copy is not signed with this hospital's key: it is another hospital's, or older than its keys",
+            where=str(copy),
+            do=_ANOTHER,
+        ) from None
     known = [theirs, *heads]
     with suppress(StorageError, MessageError):  # what cannot be read, or is another's, says nothing
         if here_said := read_head(folder.path):
@@ -98,9 +106,9 @@ def restore(folder: HospitalFolder, copy: Path, heads: Sequence[Head]) -> Restor
     faults = [*found.faults, *verify(*read_rows(copy), identity.public, [h for h in known if h not in later]).faults]
     if faults:
         raise StorageError(
-            "this copy cannot be trusted:\n" + "\n".join(f"  · {fault}" for fault in dict.fromkeys(faults)),
+            f"this copy cannot be trusted:\n{listed(faults)}",
             where=str(copy),
-            do="Take another copy, or rebuild: wardround hospital ledger rebuild",
+            do=_ANOTHER,
         )
     source = existing_ledger(copy, identity, also_behind=True)  # its key of patients is the one that it was begun with
     here = _sound(folder)
@@ -112,6 +120,9 @@ def restore(folder: HospitalFolder, copy: Path, heads: Sequence[Head]) -> Restor
         )
     with alone_in(folder.path):
         return _put(folder, source, found.entries, later)
+
+
+_ANOTHER = "Take another copy, or rebuild: wardround hospital ledger rebuild"
 
 
 def _put(folder: HospitalFolder, source: Ledger, entries: int, later: Sequence[Head]) -> Restored:

@@ -71,7 +71,7 @@ def read_columns(
     Raises:
         LabelError: as :func:`find_columns`.
     """
-    where, text = str(csv), read_text(csv, BY_NAME, what=what)
+    where, text = str(csv), read_text(csv, BY_NAME, ",".join(["patient", *sorted(wanted)]), what)
     forms = {one_form(name).casefold(): name for name in wanted}
     delimiter = delimiter_of(text, lambda header: bool(header & {*KEYS, *forms}))
     rows = rows_of(text, delimiter, where)

@@ -57,7 +57,7 @@ class Fetched:
             return "the archive lists it, and has no instance of it"
         if not self.there + self.accepted:
             kinds = ", ".join([*self.left, *self.refused])
-            return f"none of its {count(self.counted, 'instance')} is an image that can be taken in: {kinds}"
+            return f"no image that can be taken in among {count(self.counted, 'instance')}: {kinds}"
         if self.refused:
             kinds = ", ".join(f"{words} ({count})" for words, count in self.refused.items())
             return f"refused: {sum(self.refused.values()):,} of {count(self.counted, 'instance')}, {kinds}"

@@ -13,7 +13,7 @@ from typing import Annotated
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, field_validator
 from pydantic_core import PydanticKnownError
 
-from wardround_common.errors import PrivacyError, StudyError
+from wardround_common.errors import PrivacyError, StudyError, listed
 from wardround_common.plugins.names import is_plugin
 from wardround_common.study.faults import bad_toml, validated
 from wardround_common.study.networks import NetworkName, known_networks
@@ -132,7 +132,7 @@ def parse_policy(text: str, *, where: str = POLICY_NAME) -> Policy:
 
     def refusal(faults: list[str]) -> PrivacyError:
         return PrivacyError(
-            "the policy cannot be used:\n" + "\n".join(f"  · {fault}" for fault in faults),
+            f"the policy cannot be used:\n{listed(faults)}",
             where=where,
             do="Correct the file; 'wardround hospital policy new --out FILE' writes one that says what each key means.",
         )

@@ -14,11 +14,9 @@ from wardround_common.audit.entries import KINDS, AuditHead, Entry, read_line
 from wardround_common.audit.log import AuditLog, lines, no_log_yet, read_head, segments
 from wardround_common.audit.verify import Verified, verify
 from wardround_common.counting import count
-from wardround_common.errors import MessageError, StorageError
+from wardround_common.errors import MessageError, StorageError, listed
 
 LOOK_S = 0.5
-MOST_NAMED = 200
-"""So many faults are named on the screen; ``--json`` names all."""
 NO_ENTRY = "this line is not an entry: run 'audit verify'"
 Echo = Callable[[str], None]
 
@@ -75,7 +73,7 @@ def report_against(
     Raises:
         StorageError: it is not whole, or a message is missing in one of the two.
     """
-    theirs = verify(lines(file), other.public, map(AuditHead.parse, heads), other.who)
+    theirs = verify(_exported(file), other.public, map(AuditHead.parse, heads), other.who)
     found = None if theirs.faults else compare(Side(*own, ours), Side(*other, theirs))
     if as_json:
         facts = {"of": other.who, "entries": len(theirs.entries), "whole": not theirs.faults, "faults": theirs.faults}
@@ -108,11 +106,19 @@ def first_of(file: Path) -> Entry:
         StorageError: this is not an audit log.
     """
     try:
-        return read_line(next(lines(file), b""))
+        return read_line(next(_exported(file), b""))
     except MessageError:
-        raise StorageError(
-            "this is not an audit log", where=str(file), do="The other end makes one with: audit export FILE"
-        ) from None
+        raise StorageError("this is not an audit log", where=str(file), do=_EXPORT) from None
+
+
+_EXPORT = "The other end makes one with: audit export FILE"
+
+
+def _exported(file: Path) -> Iterator[bytes]:
+    """Return the lines of a log that the other end made."""
+    if file.is_dir() and not segments(file):
+        raise StorageError("there is no audit log in this folder", where=str(file), do=_EXPORT)
+    return lines(file)
 
 
 def _agreed(who: str, theirs: Verified, found: Compared) -> str:
@@ -130,9 +136,8 @@ def _agreed(who: str, theirs: Verified, found: Compared) -> str:
 
 
 def _untrusted(what: str, faults: Sequence[str], where: str) -> StorageError:
-    more = [f"and {len(faults) - MOST_NAMED:,} more"] if len(faults) > MOST_NAMED else []
     return StorageError(
-        f"{what} cannot be trusted:\n" + "\n".join(f"  · {fault}" for fault in [*faults[:MOST_NAMED], *more]),
+        f"{what} cannot be trusted:\n{listed(faults)}",
         where=where,
         do="Keep a copy as it is now, and find out who could write there.",
     )

@@ -14,7 +14,7 @@ from pydantic import ValidationError
 from safetensors import SafetensorError
 from safetensors.numpy import load
 
-from wardround_common.errors import ModelError, StudyError
+from wardround_common.errors import ModelError, StudyError, listed
 from wardround_common.messages.parameters import Layout, Vector, check_model, metadata_of, weights_digest
 from wardround_common.plugins.names import package_of
 from wardround_common.results.comparison import RESULTS, read_results
@@ -153,7 +153,7 @@ def check_start(study: Study, released: Released, *, where: str) -> bytes:
         )
     if faults := list(_unfit(study, released.study)):
         raise StudyError(
-            f"the study cannot start from the model '{start.name}':\n" + "\n".join(f"  · {fault}" for fault in faults),
+            f"the study cannot start from the model '{start.name}':\n{listed(faults)}",
             do="Give the study what the model was trained with, or train from the beginning: remove [model.start].",
             faults=faults,
         )

@@ -20,7 +20,7 @@ from typing import Annotated, Any, ClassVar, Literal, Self, get_args
 from pydantic import Field, PlainValidator, SerializeAsAny, ValidationInfo, field_validator, model_validator
 
 from wardround_common.arguments import checked
-from wardround_common.errors import StudyError
+from wardround_common.errors import StudyError, listed
 from wardround_common.nearest import nearest
 from wardround_common.plugins.names import is_plugin, package_of
 from wardround_common.registry import is_own
@@ -720,7 +720,7 @@ def _study(
         meant = [key for key in typed if any(word in fault for word in key.split(".") for fault in faults)]
         settings = " and ".join(f"--set {key}" for key in meant)
         return StudyError(
-            "the study cannot be used:\n" + "\n".join(f"  · {fault}" for fault in faults),
+            f"the study cannot be used:\n{listed(faults)}",
             where=where,
             do=f"Correct {settings}, or the file." if meant and do != _NO_FILE else do,
             faults=faults,

@@ -12,7 +12,7 @@ from wardround_common.metrics.score_bins import HALF, NOISED_EDGES, from_levels,
 from wardround_common.metrics.scores import findings
 from wardround_common.metrics.sums import UNIT, ScoreSums
 
-_LEVELS = len(NOISED_EDGES) - 1
+LEVELS = len(NOISED_EDGES) - 1
 _MIDDLES = (NOISED_EDGES[:-1] + NOISED_EDGES[1:]) / 2
 
 
@@ -23,7 +23,7 @@ def blocks_of(classes: int) -> int:
 
 def cells_of(classes: int) -> int:
     """Return how many cells there are: levels by finding and label, and of several classes true by decided ones."""
-    return len(findings(classes)) * 2 * _LEVELS + (classes**2 if classes > 2 else 0)
+    return len(findings(classes)) * 2 * LEVELS + (classes**2 if classes > 2 else 0)
 
 
 def told(sums: ScoreSums) -> NDArray[np.int64]:
@@ -39,9 +39,9 @@ def settled(counts: Floats, classes: int) -> ScoreSums:
     the histogram; of several, how many are of each class is what the confusion matrix says.
     """
     many = len(findings(classes))
-    noised = counts[: many * 2 * _LEVELS].reshape(many, 2, _LEVELS)
+    noised = counts[: many * 2 * LEVELS].reshape(many, 2, LEVELS)
     if classes > 2:
-        by_decision = counts[many * 2 * _LEVELS :]
+        by_decision = counts[many * 2 * LEVELS :]
         confusion = possible(by_decision, round(by_decision.sum())).reshape(classes, classes)
         of_class = confusion.sum(axis=1)
         of = np.stack([of_class.sum() - of_class, of_class], axis=1)
@@ -63,7 +63,7 @@ def settled(counts: Floats, classes: int) -> ScoreSums:
 
 def cells_of_findings(count: int) -> int:
     """Return how many cells there are of several findings: levels by finding and label, and one for all images."""
-    return count * 2 * _LEVELS + 1
+    return count * 2 * LEVELS + 1
 
 
 def told_of_findings(sums: FindingSums) -> NDArray[np.int64]:
@@ -76,7 +76,7 @@ def settled_findings(counts: Floats, count: int) -> FindingSums:
 
     Losses and squared errors are those of the middles of levels, and an image's loss is the mean over all of them.
     """
-    noised = counts[:-1].reshape(count, 2, _LEVELS)
+    noised = counts[:-1].reshape(count, 2, LEVELS)
     levels = np.stack([[possible(one, round(one.sum())) for one in finding] for finding in noised])
     known = levels.sum(axis=(1, 2))
     right = np.stack([1 - _MIDDLES, _MIDDLES])  # (2, levels)

@@ -144,7 +144,10 @@ TASK = Task[Classification, ScoreSums](
         cells=lambda section: noised_scores.cells_of(len(section.classes)),
         blocks=lambda section: noised_scores.blocks_of(len(section.classes)),
         told=noised_scores.told,
-        words="17 levels of the model's scores and by label, and of more than two classes by label and decision",
+        words=lambda section: (
+            f"{noised_scores.LEVELS} levels of the model's score{'s' if len(section.classes) > 2 else ''} and by label"
+            f"{', and by label and decision' if len(section.classes) > 2 else ''}"
+        ),
         settled=lambda counts, section: noised_scores.settled(counts, len(section.classes)),
     ),
     margin=lambda sums: sums.auroc_margin(),

@@ -219,7 +219,7 @@ class NoisedSums(Generic[S, T]):
     """In how many blocks of them a record is counted: at most once in each."""
     told: Callable[[S], NDArray[np.int64]]
     """The counts (cells,) over some records."""
-    words: str
+    words: Callable[[T], str]
     """By what patients are counted, as a study says that it leaves a hospital."""
     settled: Callable[[Floats, T], S]
     """The possible sums that are nearest to noised counts of patients (cells,)."""

@@ -118,7 +118,9 @@ TASK = Task[Findings, FindingSums](
         cells=lambda section: noised_scores.cells_of_findings(len(section.classes)),
         blocks=lambda section: len(section.classes) + 1,
         told=noised_scores.told_of_findings,
-        words="17 levels of the model's scores, by finding and whether it is there, and in all",
+        words=lambda section: (
+            f"{noised_scores.LEVELS} levels of the model's scores, by finding and whether it is there, and in all"
+        ),
         settled=lambda counts, section: noised_scores.settled_findings(counts, len(section.classes)),
     ),
     margin=lambda sums: sums.auroc_margin(),

@@ -244,8 +244,8 @@ def _noised(study: Study, how_often: str) -> Iterator[str]:
     whose = "its share of the noise" if shared else "noise that is enough by itself"
     yield (
         f"Each evaluation{how_often}, and once at the end over the test patients, masked in the same way: counts of "
-        f"the patients of a split, each of whom counts as one, by {noised.words}, and no other sum. Each hospital adds "
-        f"{whose}."
+        f"the patients of a split, each of whom counts as one, by {noised.words(study.task)}, and no other sum. Each "
+        f"hospital adds {whose}."
     )
     yield (
         "Whatever model the coordinator sends, what these sums tell of a validation or test patient costs at most "

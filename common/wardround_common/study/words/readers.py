@@ -50,7 +50,7 @@ def seen(study: Study) -> Iterator[str]:
         yield (
             "It sees which hospitals took part in a round. By leaving one out of some rounds it can compare sums, "
             "and so learn that hospital's number of images, and something about its update and scores; "
-            f"{bound} what the update reveals."
+            f"{bound} what the update reveals{', as its own bounds the scores' if study.noised else ''}."
         )
         return
     yield (

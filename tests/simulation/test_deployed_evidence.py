@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 from typer.testing import CliRunner
 
+import wardround
 from consortium import identity
 from examples import DP
 from wardround_common.documents.epsilon_statement import COMPOSED, EpsilonStatement, Spent
@@ -92,6 +93,15 @@ def test_its_page_says_who_approved_and_what_they_state_and_speaks_of_no_simulat
     assert "simulation" not in page.split("The study in plain words")[0]
     assert "anybody could have" not in page
     assert all(one.fingerprint in page for one in private().roster)
+
+
+def test_evidence_and_model_of_a_run_in_a_coordinators_folder_say_how_it_is_exported(tmp_path: Path) -> None:
+    run = tmp_path / "C" / "runs" / "second"
+    (run / "approvals").mkdir(parents=True)
+    (run / "run.json").touch()
+    for use in (read_run, wardround.export):
+        with pytest.raises(StorageError, match=rf"coordinator export {tmp_path}/C second --out DIR"):
+            use(run)
 
 
 def test_verify_says_by_which_keys_it_was_signed(pack: Path) -> None:

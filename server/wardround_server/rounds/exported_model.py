@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import importlib.metadata
+import shlex
 import shutil
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -72,6 +73,22 @@ class Release:
     public: bool = False
     """Leave out report and results, which have every number of patients as it is, small numbers of the card, and what
     tells unlike images: by its exact sums of features anybody who has an image guesses whether it was among them."""
+
+
+def check_not_a_coordinators(run: Path) -> None:
+    """Check that a folder is not a run in a coordinator's, of which only what was exported has all that is needed.
+
+    Raises:
+        StorageError: it is; it names the command that exports it.
+    """
+    if (run / "approvals").is_dir():
+        place = run.absolute()
+        raise StorageError(
+            "this is a run in a coordinator's folder, which is exported first",
+            where=str(run),
+            do="Name the folder that this makes: wardround coordinator export "
+            f"{shlex.quote(str(place.parents[1]))} {place.name} --out DIR",
+        )
 
 
 def check_over(run: Path, do: str) -> None:

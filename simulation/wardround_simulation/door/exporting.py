@@ -15,7 +15,13 @@ from wardround_common.results import Results
 from wardround_common.shell.release_forms import forms, said_of_release
 from wardround_common.study.file import read_study
 from wardround_server.report.card_words import read_words
-from wardround_server.rounds.exported_model import RESULTS, Release, check_over, export_model
+from wardround_server.rounds.exported_model import (
+    RESULTS,
+    Release,
+    check_not_a_coordinators,
+    check_over,
+    export_model,
+)
 from wardround_simulation.federation import OWN_PARTS, kept_file
 
 
@@ -63,6 +69,7 @@ def export(
         StudyError: the words are wrong, or the study's network is not here.
     """
     folder = Path(run)
+    check_not_a_coordinators(folder)
     if folder.is_dir() and not (folder / "study.toml").exists():
         raise StorageError(
             "there is no run here: study.toml is missing",

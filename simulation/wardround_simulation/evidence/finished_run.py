@@ -18,6 +18,7 @@ from wardround_common.results import DEPLOYED, Results
 from wardround_common.results.model_folder import MODEL, STUDY
 from wardround_common.study.file import read_study
 from wardround_server.rounds.checkpoint import read_checkpoint
+from wardround_server.rounds.exported_model import check_not_a_coordinators
 
 FILES = (MODEL, STUDY, "results.json", "run.json", "report.html")
 
@@ -59,6 +60,7 @@ def read_run(folder: Path) -> FinishedRun:
             where=str(folder),
             do="Name the folder of a run: 'wardround simulate STUDY.toml' writes one.",
         )
+    check_not_a_coordinators(folder)
     missing = [name for name in FILES if not (folder / name).is_file()]
     if missing:
         raise StorageError(

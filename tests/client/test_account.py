@@ -440,7 +440,7 @@ def test_a_hospital_that_allows_studies_without_noise_counts_those_with_little(t
     [
         (study(), {}, "needed: [privacy] mechanism = 'dp-sgd'"),
         (STUDY, {"require_secure": True}, "needed: [aggregation] secure = true"),
-        (STUDY, {"require_noised_evaluation": True}, "needed: [evaluation] epsilon"),
+        (STUDY, {"require_noised_evaluation": True}, "needed: [privacy] evaluation_epsilon"),
         (STUDY, {"smallest_cohort": 13}, "it would train on 12 patients; needed: 13"),
         (STUDY, {"tasks": ["segmentation"]}, "its task is classification; needed: one of segmentation"),
         (STUDY, {"networks": ["resnet18"]}, "its network is small-cnn; needed: one of resnet18"),

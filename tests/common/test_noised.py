@@ -45,11 +45,11 @@ SHARED = {
     "dropouts": 1,
     "colluders": 1,
 }
-LOCAL = study(privacy=DP, aggregation=SECURE, evaluation={"epsilon": 2.0}, training={"rounds": 20})
+LOCAL = study(privacy=DP | {"evaluation_epsilon": 2.0}, aggregation=SECURE, training={"rounds": 20})
 SHARES = study(
-    privacy=SHARED,
+    privacy=SHARED | {"evaluation_epsilon": 2.0},
     aggregation=SECURE,
-    evaluation={"epsilon": 2.0, "every": 5},
+    evaluation={"every": 5},
     training={"rounds": 20, "local_epochs": None, "batch_size": 24},
 )
 
@@ -234,20 +234,17 @@ def test_whether_a_patient_is_counted_is_told_no_better_than_epsilon_allows() ->
 
 
 WITHOUT = {
-    "privacy": ({"mechanism": "none"}, "write mechanism = 'dp-sgd'"),
     "secure": ({"secure": False}, "write secure = true"),
     "vote": ({"secure": True, "vote_margin": 0.2}, "vote_margin"),
 }
 
 
 @pytest.mark.parametrize("case", WITHOUT)
-def test_noise_needs_an_account_secure_sums_and_no_votes(case: str) -> None:
+def test_noise_needs_secure_sums_and_no_votes(case: str) -> None:
     change, said = WITHOUT[case]
-    section = "privacy" if case == "privacy" else "aggregation"
     tables = LOCAL.tables(nulls=False)
-    kept = {} if section == "privacy" else tables[section]
     with pytest.raises(StudyError, match=said):
-        Study.of_tables(tables | {section: kept | change}, where="a")
+        Study.of_tables(tables | {"aggregation": tables["aggregation"] | change}, where="a")
 
 
 @pytest.mark.parametrize(
@@ -263,20 +260,22 @@ def test_noise_needs_an_account_secure_sums_and_no_votes(case: str) -> None:
 )
 def test_nothing_without_noise_leaves_beside_it(key: str, value: Any) -> None:
     tables = LOCAL.tables(nulls=False)
-    with pytest.raises(StudyError, match=rf"\[evaluation\] {key}: beside epsilon"):
+    with pytest.raises(StudyError, match=rf"\[evaluation\] {key}: beside \[privacy\] evaluation_epsilon"):
         Study.of_tables(tables | {"evaluation": tables["evaluation"] | {key: value}}, where="a")
 
 
 def test_a_task_whose_sums_get_no_noise_refuses_the_key() -> None:
     tables = LOCAL.tables(nulls=False)
     grades = {"name": "grades", "classes": ["a", "b", "c"]}
-    with pytest.raises(StudyError, match=r"epsilon: the task 'grades' has sums that get no noise; remove the key"):
+    with pytest.raises(
+        StudyError, match=r"evaluation_epsilon: the task 'grades' has sums that get no noise; remove the key"
+    ):
         Study.of_tables(tables | {"task": grades}, where="a")
 
 
 def test_an_epsilon_that_no_noise_keeps_to_is_refused() -> None:
     with pytest.raises(PrivacyError, match="no noise keeps 20 evaluations within epsilon"):
-        evaluation_event(LOCAL.but({"evaluation.epsilon": 1e-9, "privacy.delta": 1e-9}), "validation")
+        evaluation_event(LOCAL.but({"privacy.evaluation_epsilon": 1e-9, "privacy.delta": 1e-9}), "validation")
 
 
 @pytest.mark.parametrize("of", [LOCAL, SHARES], ids=["local", "shares"])
@@ -290,7 +289,6 @@ def test_a_study_says_what_leaves_and_what_it_costs(of: Study) -> None:
 
 
 def test_a_study_without_the_key_has_the_digest_that_it_had() -> None:
-    plain = LOCAL.but({"evaluation.epsilon": None})
-    assert "epsilon" not in plain.tables(nulls=False)["evaluation"]
-    assert '"evaluation":{"epsilon"' not in plain.canonical().decode()
+    plain = LOCAL.but({"privacy.evaluation_epsilon": None})
+    assert "evaluation_epsilon" not in plain.canonical().decode()
     assert not plain.noised

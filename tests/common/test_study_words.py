@@ -74,7 +74,7 @@ def test_reasons_defaults_and_lessons_name_the_keys_of_the_study_and_no_others()
     noisy = re.sub("^# (?=normalisation)", "", study_text("a"), flags=re.MULTILINE)
     tracked = study_text("a").replace("secure = true", "secure = false").replace("# mlflow =", "mlflow =")
     tracked = tracked.replace("# hospitals = false", "hospitals = true")
-    judged = re.sub("^usual = .*$", "", study_text("a"), flags=re.MULTILINE).replace("# epsilon = 4.0", "epsilon = 4.0")
+    judged = re.sub("^usual = .*$", "", study_text("a"), flags=re.MULTILINE).replace("# evaluation_", "evaluation_")
     best, mean = coded.replace("# patience =", "patience ="), texts[0].replace("# average =", "average =")
     parsed = [
         parse_study(text)
@@ -126,7 +126,7 @@ def test_show_says_what_exact_sums_tell_of_a_validation_patient() -> None:
     masked = parse_study(study_text("a"))
     for study in (masked, masked.but({"aggregation.secure": False}), parse_study(study_text("a", distributed=True))):
         assert "can find out whether the patient is among those who are summed and with which label" in said(study)
-        assert "([evaluation] every, levels, epsilon)" in said(study)
+        assert "([evaluation] every, levels, [privacy] evaluation_epsilon)" in said(study)
         levelled = said(study.but({"evaluation.levels": True}))
         assert "Scores are counted in few levels. The sums are exact all the same" in levelled
         for words in (said(study), levelled):

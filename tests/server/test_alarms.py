@@ -87,9 +87,8 @@ def test_a_class_that_is_decided_and_never_rightly_is_an_alarm_too() -> None:
 def test_an_alarm_of_counts_with_noise_says_that_they_have_some() -> None:
     exact = results(a=sums((20, 0, 0), (3, 6, 0), (5, 0, 0)))
     tables = OF.tables(nulls=False)
-    judged = {"aggregation": tables["aggregation"] | {"secure": True}, "evaluation": tables["evaluation"]}
-    judged["evaluation"] |= {"epsilon": 4.0}
-    noised = exact.model_copy(update={"study": Study.model_validate(tables | judged | {"privacy": DP})})
+    judged = {"aggregation": tables["aggregation"] | {"secure": True}, "privacy": DP | {"evaluation_epsilon": 4.0}}
+    noised = exact.model_copy(update={"study": Study.model_validate(tables | judged)})
     hedge = " The counts have noise, behind which a few that it finds can hide."
     assert alarms(noised) == [f"{said}{hedge}" for said in alarms(exact)]
     assert alarms(noised.model_copy(update={"engine": "in-process"})) == alarms(exact)

@@ -88,13 +88,13 @@ def test_figures_of_noised_sums_are_those_that_the_counts_allow_with_intervals_t
     tmp_path: Path,
 ) -> None:
     tables = rostered(secure=True).tables(nulls=False)
-    of = Study.model_validate(tables | {"privacy": DP, "evaluation": tables["evaluation"] | {"epsilon": 100.0}})
+    of = Study.model_validate(tables | {"privacy": DP | {"evaluation_epsilon": 100.0}})
     runs = begin(tmp_path)
     runs.begin(of)
     runs.wait()
     found, expected = results(tmp_path), directly(tmp_path, of)
     site, exact = found.evaluation[FEDERATED][ALL], evaluate(of.task, expected["test"], None)
-    assert any("Figures are of counts with noise ([evaluation] epsilon = 100)" in note for note in found.notes)
+    assert any("Figures are of counts with noise ([privacy] evaluation_epsilon = 100)" in note for note in found.notes)
     assert site.threshold in NOISED_EDGES
     assert abs(site.images - exact.images) <= 4
     assert dict(verdict(found))["Private?"].startswith("a patient was exposed by at most ε = 8")

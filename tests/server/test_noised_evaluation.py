@@ -40,10 +40,13 @@ from test_secure_rounds import Memory, consortium, quiet  # isort: skip
 SECTIONS: dict[str, Any] = {
     "aggregation": {"secure": True},
     "model": {"network": "tiny-cnn"},
-    "evaluation": {"epsilon": 2.0},
 }
-LOCAL = study(privacy=DP, training={"rounds": 3}, **SECTIONS)
-SHARES = study(privacy=SHARED, training={"rounds": 2, "local_epochs": None, "batch_size": 24}, **SECTIONS)
+LOCAL = study(privacy=DP | {"evaluation_epsilon": 2.0}, training={"rounds": 3}, **SECTIONS)
+SHARES = study(
+    privacy=SHARED | {"evaluation_epsilon": 2.0},
+    training={"rounds": 2, "local_epochs": None, "batch_size": 24},
+    **SECTIONS,
+)
 
 
 @pytest.fixture

@@ -32,7 +32,7 @@ pytestmark = pytest.mark.usefixtures("undrawn")
 def test_a_run_is_judged_by_what_its_noised_sums_say_and_charges_those_who_judge(
     hospitals: Path, state: Path, tmp_path: Path
 ) -> None:
-    of = phantom_study(privacy=DP, aggregation={"secure": True}, evaluation={"epsilon": 50.0, "every": 2})
+    of = phantom_study(privacy=DP | {"evaluation_epsilon": 50.0}, aggregation={"secure": True}, evaluation={"every": 2})
     found = run(of, hospitals, state, tmp_path / "run")
     (said,) = [note for note in found.notes if "Test figures are of the patients as they are" in note]
     assert "it moves AUROC by" in said
@@ -55,7 +55,7 @@ def test_a_hospital_is_told_who_is_judged_on_and_what_they_spend_and_leaves_with
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
     names = ("hospital-a", "hospital-b", "hospital-c")
     wards = {name: set_up(tmp_path / name, name, hospitals / name) for name in names}
-    of = listing(phantom_study(privacy=DP, aggregation={"secure": True}, evaluation={"epsilon": 4.0}), wards)
+    of = listing(phantom_study(privacy=DP | {"evaluation_epsilon": 4.0}, aggregation={"secure": True}), wards)
     ward = wards["hospital-a"]
     planned = approve(ward, of)
     said = "\n".join(planned.uses())
@@ -77,7 +77,9 @@ def test_a_hospital_is_told_who_is_judged_on_and_what_they_spend_and_leaves_with
 
 @pytest.mark.slow
 def test_an_interrupted_run_goes_on_with_the_same_noise(hospitals: Path, state: Path, tmp_path: Path) -> None:
-    of = phantom_study(privacy=DP, aggregation={"secure": True}, evaluation={"epsilon": 50.0, "keep": "best"})
+    of = phantom_study(
+        privacy=DP | {"evaluation_epsilon": 50.0}, aggregation={"secure": True}, evaluation={"keep": "best"}
+    )
 
     def interrupt(progress: Progress) -> None:
         if progress.phase == "training" and progress.done == 2:

@@ -77,7 +77,7 @@ class Ask:
     def promised(self) -> float | None:
         """The epsilon that the study promises these patients; None where it promises none."""
         if self.split:
-            return self.study.evaluation.epsilon
+            return self.study.evaluation_epsilon
         return self.study.privacy.epsilon if isinstance(self.study.privacy, DpSgd) else None
 
     def event_of(self, number: int) -> Event:

@@ -173,8 +173,8 @@ require_local = false
 require_secure = true
 # Patients to train on, at least: among few, each counts for much.
 smallest_cohort = 20
-# true: only studies whose sums over validation and test patients have noise ([evaluation] epsilon), so that the caps
-# above hold for those patients too. false: also others, whose sums are exact; epsilon does not cover them.
+# true: only studies whose sums over validation and test patients have noise ([privacy] evaluation_epsilon), so that
+# the caps above hold for those patients too. false: also others, whose sums are exact; epsilon does not cover them.
 require_noised_evaluation = false
 # true: where a study asks for it, the sums over test patients also leave by age, sex, scanner or a column of the table
 # of labels, after small subgroups were merged; epsilon does not cover them. false: it takes part without them.

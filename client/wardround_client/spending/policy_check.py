@@ -60,7 +60,7 @@ def check_kind(policy: Policy, study: Study, patients: int, *, trains: bool = Tr
         what = "updates" if trains else "evaluation sums"
         reasons.append(f"the coordinator would read this hospital's {what}; needed: [aggregation] secure = true")
     if protection.require_noised_evaluation and not study.noised:
-        reasons.append("its sums over validation and test patients have no noise; needed: [evaluation] epsilon")
+        reasons.append("its sums over validation and test patients have no noise; needed: [privacy] evaluation_epsilon")
     if patients < protection.smallest_cohort:
         use = "train on" if trains else "be tried on"
         reasons.append(f"it would {use} {count(patients, 'patient')}; needed: {protection.smallest_cohort}")

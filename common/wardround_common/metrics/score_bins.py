@@ -41,7 +41,7 @@ LEVELS = len(LEVEL_EDGES) - 1
 NOISED_EDGES: Floats = np.concatenate(
     [[0.0, 2.0**-10], 2.0 ** -np.arange(8.0, 2, -1), [3 / 16, 1 / 4], np.arange(3, 8) / 8, [15 / 16, 1 - 2.0**-6, 1.0]]
 )
-"""The same where counts get noise (``[evaluation] epsilon``): fewer levels, since each brings its own."""
+"""The same where counts get noise (``[privacy] evaluation_epsilon``): fewer levels, since each brings its own."""
 
 
 def bins_of(scores: NDArray[np.floating]) -> NDArray[np.int64]:

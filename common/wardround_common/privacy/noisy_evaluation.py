@@ -39,7 +39,7 @@ def evaluation_event(study: Study, split: Judging) -> SampledGaussian | None:
     Raises:
         PrivacyError: the epsilon is so small that no sensible noise reaches it.
     """
-    epsilon, privacy = study.evaluation.epsilon, study.privacy
+    epsilon, privacy = study.evaluation_epsilon, study.privacy
     if not study.noised or epsilon is None or not isinstance(privacy, DpSgd):
         return None
     return SampledGaussian(_noise(epsilon, privacy.delta, sums_of(study, split)), 1.0, 1)
@@ -53,7 +53,7 @@ def _noise(epsilon: float, delta: float, sums: int) -> float:
         delta,
         PrivacyError(
             f"no noise keeps {sums} evaluations within epsilon {epsilon} at delta {delta}",
-            do="Ask for a larger epsilon in [evaluation], or for fewer evaluations (every).",
+            do="Ask for a larger epsilon (evaluation_epsilon), or for fewer evaluations (every).",
         ),
     )
 
@@ -72,7 +72,7 @@ def deviation(study: Study, split: Judging) -> float:
     if found > MOST_DEVIATION:
         raise PrivacyError(
             "the noise that the sums over validation and test patients need is more than any count",
-            do="Ask for a larger epsilon in [evaluation], or for fewer evaluations (every).",
+            do="Ask for a larger epsilon (evaluation_epsilon), or for fewer evaluations (every).",
         )
     return found
 

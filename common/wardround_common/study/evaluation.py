@@ -6,7 +6,7 @@ from typing import Annotated, ClassVar, Literal
 
 from pydantic import Field, field_validator, model_validator
 
-from wardround_common.section import Fraction, Positive, Section, each_once
+from wardround_common.section import Fraction, Section, each_once
 from wardround_common.study.maps import Maps
 from wardround_common.study.roster import HospitalName
 from wardround_common.study.subgroups import Subgroups
@@ -22,7 +22,6 @@ class Evaluation(Section):
         "average",
         "patience",
         "levels",
-        "epsilon",
         "usual",
         "subgroups",
         "smallest_subgroup",
@@ -53,9 +52,6 @@ class Evaluation(Section):
     levels: bool = False
     """Whether scores are counted in few levels (``metrics.score_bins``), or risks in few ranks, which tell less of a
     patient, and figures less exactly."""
-    epsilon: Positive | None = None
-    """What the sums over them may cost a validation or a test patient at the delta of ``[privacy]``: their counts get
-    noise for it. None: they are exact, and nothing bounds what they tell."""
     usual: Annotated[float, Field(ge=0.5, lt=1)] | None = None
     """The part of new images that are to count as like those of validation patients; the model flags what is further
     from them (``metrics.unlike``). None: nothing of their features is summed, and it flags nothing."""

@@ -258,7 +258,7 @@ class Study(Section):
             )
         section, data = info.data.get("task"), info.data.get("data")
         unused = unused_keys(section) if isinstance(section, TaskSection) else {}
-        for key in ("recalibrated", "levels", "epsilon"):
+        for key in ("recalibrated", "levels"):
             if getattr(evaluation, key) and (why := unused.get(("evaluation", key))):
                 raise ValueError(f"[evaluation] {key}: {why}; remove the key")
         if evaluation.withheld and isinstance(data, Data) and not data.told:
@@ -278,9 +278,14 @@ class Study(Section):
     @field_validator("evaluation")
     @classmethod
     def _noise_fits(cls, evaluation: Evaluation, info: ValidationInfo) -> Evaluation:
-        if evaluation.epsilon is not None and (
-            faults := list(unfit_noise(evaluation, info.data.get("privacy"), info.data.get("aggregation")))
-        ):
+        privacy, section = info.data.get("privacy"), info.data.get("task")
+        if not isinstance(privacy, DpSgd) or privacy.evaluation_epsilon is None:
+            return evaluation
+        faults = list(unfit_noise(privacy.evaluation_epsilon, evaluation, info.data.get("aggregation")))
+        unused = unused_keys(section) if isinstance(section, TaskSection) else {}
+        if why := unused.get(("privacy", "evaluation_epsilon")):
+            faults.append(f"[privacy] evaluation_epsilon: {why}; remove the key")
+        if faults:
             raise ValueError(*faults)
         return evaluation
 
@@ -420,7 +425,12 @@ class Study(Section):
 
         A baseline of one hospital, whose sums are not secure, has none: nobody else reads them.
         """
-        return self.evaluation.epsilon is not None and self.aggregation.secure
+        return self.evaluation_epsilon is not None and self.aggregation.secure
+
+    @property
+    def evaluation_epsilon(self) -> float | None:
+        """What the sums over validation and test patients may cost one of them; None where nothing bounds it."""
+        return self.privacy.evaluation_epsilon if isinstance(self.privacy, DpSgd) else None
 
     @property
     def evaluations(self) -> int:

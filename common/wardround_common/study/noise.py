@@ -1,4 +1,4 @@
-"""What does not go with noise in the sums over validation and test patients (``[evaluation] epsilon``)."""
+"""What does not go with noise in the sums over validation and test patients (``[privacy] evaluation_epsilon``)."""
 
 from __future__ import annotations
 
@@ -6,7 +6,6 @@ from collections.abc import Iterator
 
 from wardround_common.study.aggregation import Aggregation
 from wardround_common.study.evaluation import Evaluation
-from wardround_common.study.privacy import DpSgd
 
 _BESIDE = {
     "levels": "scores are counted in still fewer levels then",
@@ -20,14 +19,9 @@ _BESIDE = {
 """By key: why noise in the other sums would promise more than holds."""
 
 
-def unfit_noise(evaluation: Evaluation, privacy: object, aggregation: object) -> Iterator[str]:
-    """Yield what keeps a study from having noise in its evaluation sums; sections with faults of their own are none."""
-    given = f"[evaluation] epsilon = {evaluation.epsilon:g}"
-    if privacy is not None and not isinstance(privacy, DpSgd):
-        yield (
-            f"{given}: it is counted at the delta of [privacy], and the ledger, as that of training; write mechanism = "
-            "'dp-sgd' there, or remove the key"
-        )
+def unfit_noise(epsilon: float, evaluation: Evaluation, aggregation: object) -> Iterator[str]:
+    """Yield what keeps a study from having noise in its evaluation sums."""
+    given = f"[privacy] evaluation_epsilon = {epsilon:g}"
     if isinstance(aggregation, Aggregation):
         if not aggregation.secure:
             yield (
@@ -40,4 +34,4 @@ def unfit_noise(evaluation: Evaluation, privacy: object, aggregation: object) ->
             )
     for key, why in _BESIDE.items():
         if getattr(evaluation, key):
-            yield f"[evaluation] {key}: beside epsilon, {why}; remove one of them"
+            yield f"[evaluation] {key}: beside [privacy] evaluation_epsilon, {why}; remove one of them"

@@ -18,7 +18,7 @@ class NoPrivacy(Section):
 class DpSgd(Section):
     """``[privacy] mechanism = "dp-sgd"``: each hospital adds enough noise on its own; the unit is the patient."""
 
-    LATER: ClassVar[tuple[str, ...]] = ("trust", "normalisation_epsilon")
+    LATER: ClassVar[tuple[str, ...]] = ("trust", "normalisation_epsilon", "evaluation_epsilon")
 
     mechanism: Literal["dp-sgd"]
     trust: Literal["local", "distributed"] = "local"
@@ -31,6 +31,9 @@ class DpSgd(Section):
     """A sampled patient contributes the mean gradient over up to this many of their images."""
     normalisation_epsilon: Positive | None = None
     """Of ``epsilon``: what the sums of ``[data] normalisation`` cost by themselves, before the first round."""
+    evaluation_epsilon: Positive | None = None
+    """What the sums over them may cost a validation or a test patient, who pay no ``epsilon``: their counts get noise
+    for it. None: they are exact, and nothing bounds what they tell."""
 
 
 class DistributedDpSgd(DpSgd):
@@ -39,7 +42,7 @@ class DistributedDpSgd(DpSgd):
     See ``docs/distributed-privacy.md``.
     """
 
-    LATER = ("normalisation_epsilon",)
+    LATER = ("normalisation_epsilon", "evaluation_epsilon")
 
     trust: Literal["distributed"]
     sampling_rate: Annotated[float, Field(ge=1e-5, le=1)]  # below it takes minutes to plan the noise

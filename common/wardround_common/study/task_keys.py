@@ -33,7 +33,7 @@ def unused_keys(section: TaskSection) -> Mapping[tuple[str, str], str]:
     if task.in_levels is None:
         unused["evaluation", "levels"] = f"{named} counts no scores that could be counted in levels"
     if task.noised is None:
-        unused["evaluation", "epsilon"] = f"{named} has sums that get no noise"
+        unused["privacy", "evaluation_epsilon"] = f"{named} has sums that get no noise"
     each = task.outputs(section) == len(task.groups(section))  # an output for each class or finding
     if task.dense or task.numeric or task.horizons(section) or not each:
         unused["evaluation", "maps"] = f"they are of what speaks for a class of the whole image, and {named} tells none"

@@ -142,6 +142,7 @@ OPTIONAL: Mapping[str, Mapping[str, object]] = {
         "dropouts": 0,
         "colluders": 1,
         "normalisation_epsilon": 0.8,
+        "evaluation_epsilon": 4.0,
     },
     "aggregation": {
         "threshold": 3,
@@ -165,7 +166,6 @@ OPTIONAL: Mapping[str, Mapping[str, object]] = {
         ],
         "smallest_subgroup": 10,
         "levels": True,
-        "epsilon": 4.0,
         "recalibrated": True,
         "withheld": True,
         "maps": {"method": "integrated-gradients", "lesions": ["tumour*"]},
@@ -289,6 +289,9 @@ REASONS: Mapping[tuple[str, str], str] = {
     ("privacy", "colluders"): (
         "distributed only: number of hospitals that may reveal their noise; 1 or more, since each knows its own."
     ),
+    ("privacy", "evaluation_epsilon"): (
+        "What the sums over validation and test patients cost one of them: counts get noise; left out: they are exact."
+    ),
     ("privacy", "normalisation_epsilon"): (
         "The part of epsilon that [data] normalisation costs, whose sums get noise; left out: there is none."
     ),
@@ -352,9 +355,6 @@ REASONS: Mapping[tuple[str, str], str] = {
     ),
     ("evaluation", "levels"): (
         "Scores are counted in few levels, not in fine bins, which tell less of a patient; left out: false."
-    ),
-    ("evaluation", "epsilon"): (
-        "What the sums over validation and test patients cost one of them: counts get noise; left out: they are exact."
     ),
     ("evaluation", "recalibrated"): (
         "Hospitals also add up how the model does if each recalibrates it on its validation patients; left out: false."

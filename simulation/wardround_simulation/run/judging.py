@@ -97,7 +97,7 @@ def said_of_noised_test(
     moved = moved_by_noise(section, _as_counted(study, [judged[name][0].test for name in names]), point, noise)
     counted = (
         "Test figures are of the patients as they are, which a simulation knows. Between hospitals they would be of "
-        f"counts with noise ([evaluation] epsilon), here of a standard deviation of {noise:.3g} patients each"
+        f"counts with noise ([privacy] evaluation_epsilon), here of a standard deviation of {noise:.3g} patients each"
     )
     if task.headline not in moved:
         yield f"{counted}: too few patients for it, with which {task.first.term} is not always defined."

@@ -74,7 +74,7 @@ def _not_covered(study: Study) -> str:
             "were tuned on the same patients."
         )
     return (
-        f"The validation and the test patients have an epsilon of their own, {study.evaluation.epsilon:g} at the same "
+        f"The validation and the test patients have an epsilon of their own, {study.evaluation_epsilon:g} at the same "
         "delta over the whole study, for the evaluation sums. Neither covers the numbers of patients and images, or "
         "this study's settings if they were tuned on the same patients."
     )

@@ -73,7 +73,11 @@ def _told_by_sums(study: Study) -> Iterator[str]:
         yield f"{TOLD_BY_FEW} {task_in(study).group_words[0]} is theirs."
     elif not task_in(study).generates:
         task = task_in(study)
-        keys = ["every", *(["levels"] if task.in_levels else ()), *(["epsilon"] if task.noised else ())]
+        keys = [
+            "every",
+            *(["levels"] if task.in_levels else ()),
+            *(["[privacy] evaluation_epsilon"] if task.noised else ()),
+        ]
         yield f"{TOLD_BY_SUMS} ([evaluation] {', '.join(keys)}). {TOLD_BY_MADE_UP_MODEL}"
 
 
@@ -239,7 +243,7 @@ def _leaves_beside(study: Study) -> Iterator[str]:
 
 def _noised(study: Study, how_often: str) -> Iterator[str]:
     noised, shared = task_in(study).noised, isinstance(study.privacy, DistributedDpSgd)
-    if noised is None or study.evaluation.epsilon is None or not isinstance(study.privacy, DpSgd):
+    if noised is None or study.evaluation_epsilon is None or not isinstance(study.privacy, DpSgd):
         return
     whose = "its share of the noise" if shared else "noise that is enough by itself"
     yield (
@@ -249,7 +253,7 @@ def _noised(study: Study, how_often: str) -> Iterator[str]:
     )
     yield (
         "Whatever model the coordinator sends, what these sums tell of a validation or test patient costs at most "
-        f"epsilon {study.evaluation.epsilon:g} at delta {study.privacy.delta:g} over the whole study"
+        f"epsilon {study.evaluation_epsilon:g} at delta {study.privacy.delta:g} over the whole study"
         f"{', as long as the secure sums hold' if shared else ''}. It is charged before they leave."
     )
 

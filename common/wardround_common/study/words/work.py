@@ -180,10 +180,10 @@ def said_of_noise(study: Study) -> Iterator[str]:
     """Say what noise in evaluation sums means for the figures; nothing where they have none."""
     if study.noised:
         yield (
-            f"Figures are of counts with noise ([evaluation] epsilon = {study.evaluation.epsilon:g}): of patients, "
-            "each of whom counts as one however many images there are, by few levels of the model's scores. How many "
-            "there are is not exact, AUROC is mostly a little too low and the loss too high, and intervals hold what "
-            "the noise does."
+            f"Figures are of counts with noise ([privacy] evaluation_epsilon = {study.evaluation_epsilon:g}): of "
+            "patients, each of whom counts as one however many images there are, by few levels of the model's scores. "
+            "How many there are is not exact, AUROC is mostly a little too low and the loss too high, and intervals "
+            "hold what the noise does."
         )
 
 

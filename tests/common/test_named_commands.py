@@ -179,6 +179,24 @@ def test_what_names_a_hospitals_next_command_is_said_with_its_folder(path: Path)
             assert "wardround hospital" not in ast.unparse(call), "print it with wardround_common.shell.commands.say"
 
 
+WORDS = re.compile(
+    r"(_place|name|run|plugin|host|digest|package|package_of\(name\))$"
+)  # what cannot hold a space, or is quoted already
+
+
+@pytest.mark.parametrize("path", SOURCES, ids=lambda path: path.relative_to(ROOT).as_posix())
+def test_a_path_in_a_command_can_be_typed_also_with_a_space_in_it(path: Path) -> None:
+    for said in ast.walk(ast.parse(path.read_text("utf-8"))):
+        before = ""
+        for part in said.values if isinstance(said, ast.JoinedStr) else ():
+            if isinstance(part, ast.FormattedValue) and re.search(
+                rf"\bwardround ({'|'.join(FIRST)}) [^.;'\n]*$", before
+            ):
+                put = ast.unparse(part.value)
+                assert put.startswith("shlex.quote(") or WORDS.search(put), f"line {part.lineno}: quote {put}"
+            before += put_in(part)
+
+
 @pytest.mark.parametrize("path", DOCUMENTS, ids=lambda path: path.relative_to(ROOT).as_posix())
 def test_a_document_names_commands_that_exist(path: Path) -> None:
     assert found(enumerate(path.read_text("utf-8").splitlines(), 1), complete=False) == []

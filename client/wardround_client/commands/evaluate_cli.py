@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Literal
@@ -196,7 +197,8 @@ def _show_fitted(model: Model, fitted: Recalibrated, file: Path) -> None:
     word = fitted.calibration.classes[-1]
     decided = "" if point is None else f" '{word}' is decided from a recalibrated probability of {point:.3f} on."
     console.print(
-        f"Wrote {file}.{decided} Apply it with: wardround predict MODEL INPUT --calibration {file}", soft_wrap=True
+        f"Wrote {file}.{decided} Apply it with: wardround predict MODEL INPUT --calibration {shlex.quote(str(file))}",
+        soft_wrap=True,
     )
 
 

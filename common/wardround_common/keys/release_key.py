@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 from pathlib import Path
 
 from wardround_common.keys.identity import Identity
@@ -15,5 +16,5 @@ def read_release_key(path: Path) -> Identity:
         StorageError: there is none, it is damaged or of another kind, or others may read it.
     """
     restore = "Restore the key from your copy."
-    make = f"Make one once: wardround release key {path}"
+    make = f"Make one once: wardround release key {shlex.quote(str(path))}"
     return read_identity_key(path, Words("the release key", "there is no such key", make, restore))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import shlex
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -140,7 +141,7 @@ def check_start(study: Study, released: Released, *, where: str) -> bytes:
         raise StudyError(
             "the study does not say that it starts from a model",
             do="Add what says so to the study file, by which hospitals approve it: "
-            f"wardround study start {where} >> STUDY.toml",
+            f"wardround study start {shlex.quote(where)} >> STUDY.toml",
         )
     if start != released.start:
         different = [key for key in Start.model_fields if getattr(start, key) != getattr(released.start, key)]
@@ -149,7 +150,7 @@ def check_start(study: Study, released: Released, *, where: str) -> bytes:
             f"'{released.start.name}' with {released.start.model[:12]} ({', '.join(different)} differ)",
             where=where,
             do="Name the folder of that model. For this one, replace [model.start] by what "
-            f"'wardround study start {where}' prints.",
+            f"'wardround study start {shlex.quote(where)}' prints.",
         )
     if faults := list(_unfit(study, released.study)):
         raise StudyError(

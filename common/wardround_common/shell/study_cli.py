@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shlex
 import textwrap
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -106,7 +107,10 @@ def new(
         [("classes", classes)] if "classes" in keys else [(key, None) for key in keys[1:2]]
     )  # the first after its name
     unset = " and ".join(key for key, value in (*asked, ("modalities", modalities)) if value is None)
-    typer.echo(f"Wrote {path}\n{f'Set its {unset}, then run' if unset else 'Run'}: wardround study show {path}")
+    typer.echo(
+        f"Wrote {path}\n{f'Set its {unset}, then run' if unset else 'Run'}: "
+        f"wardround study show {shlex.quote(str(path))}"
+    )
 
 
 @app.command()

@@ -8,6 +8,7 @@ a study whose network it has not installed, whatever the coordinator knows.
 from __future__ import annotations
 
 import re
+import shlex
 from collections.abc import Callable
 from functools import cache, partial
 from importlib import import_module
@@ -50,7 +51,7 @@ def _installed(name: str) -> str:
         folder = name.removeprefix(BEGINNING)
         raise ValueError(
             f"[model] network = '{name}': a study carries what a bundle says of its network; append what this prints, "
-            f"and write the name that it gives: wardround study bundle {folder}"
+            f"and write the name that it gives: wardround study bundle {shlex.quote(folder)}"
         )
     well_formed = re.fullmatch(r"[a-z][a-z0-9]*(-[a-z0-9]+)*", name) is not None
     if name in known or (well_formed and not known):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 from collections.abc import Sequence
 from datetime import datetime
 from pathlib import Path
@@ -48,7 +49,7 @@ def init(
     if not as_json:
         typer.echo(
             "\nHospitals compare this fingerprint by telephone when they get their invitation.\n"
-            f"For each request that arrives: wardround coordinator enrol {folder} REQUEST"
+            f"For each request that arrives: wardround coordinator enrol {shlex.quote(str(folder))} REQUEST"
         )
 
 
@@ -132,7 +133,10 @@ def hospitals(folder: Folder, as_json: AsJson = False) -> None:
         echo_json([dict(zip(keys, (n, f, e.isoformat(), r and r.isoformat()), strict=True)) for n, f, e, r in rows])
         return
     if not rows:
-        typer.echo(f"No hospital is enrolled yet. For each request: wardround coordinator enrol {folder} REQUEST")
+        typer.echo(
+            "No hospital is enrolled yet. For each request: "
+            f"wardround coordinator enrol {shlex.quote(str(folder))} REQUEST"
+        )
         return
     table = Table("hospital", "fingerprint", "enrolled", "revoked", box=None, pad_edge=False)
     for name, mark, since, end in rows:

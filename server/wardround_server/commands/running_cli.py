@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 from pathlib import Path
 from typing import Annotated
 
@@ -59,7 +60,7 @@ def run(
             keep_start(folder, parsed.model.start, content)
         coordinator.run(study.read_text(encoding="utf-8-sig"), str(study), least)
     if detach:
-        typer.echo(f"Started {name}. See: wardround coordinator status {folder}")
+        typer.echo(f"Started {name}. See: wardround coordinator status {shlex.quote(str(folder))}")
     else:
         _follow(folder, name)
 
@@ -100,7 +101,10 @@ def stop(folder: Folder, run: Run) -> None:
 
     with commanding(folder) as coordinator:
         coordinator.stop(run)
-    typer.echo(f"{run} stops after its current round. Resume with: wardround coordinator resume {folder} {run}")
+    typer.echo(
+        f"{run} stops after its current round. Resume with: "
+        f"wardround coordinator resume {shlex.quote(str(folder))} {run}"
+    )
 
 
 def archive(folder: Folder, run: Run) -> None:
@@ -123,7 +127,8 @@ def remove(
     if not yes:
         confirm(
             f"Delete the run {run} with its model and its report?",
-            f"Not removed: nothing was changed. To keep it elsewhere: wardround coordinator archive {folder} {run}",
+            "Not removed: nothing was changed. To keep it elsewhere: "
+            f"wardround coordinator archive {shlex.quote(str(folder))} {run}",
         )
     with commanding(folder) as coordinator:
         coordinator.remove(run)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import shlex
 import shutil
 import tempfile
 import threading
@@ -54,7 +55,7 @@ class CoordinatorPages:
 
     def plan(self) -> Plan:
         """Return the site's plan."""
-        verify = f"wardround coordinator audit verify {self._place}"
+        verify = f"wardround coordinator audit verify {shlex.quote(self._place)}"
         return Plan(
             role="coordinator",
             name=self._folder.settings.address,
@@ -78,7 +79,7 @@ class CoordinatorPages:
                 Room("/audit", audit_room(self._folder.path / AUDIT, verify)),
             ],
             templates=Path(__file__).parent,
-            again=f"wardround coordinator page {self._place}",
+            again=f"wardround coordinator page {shlex.quote(self._place)}",
             read_only=self._read_only,
             filters={"ago": lambda when, now: ago(when.isoformat(), now)},
         )

@@ -7,6 +7,7 @@ lists; what does not hold is not exported.
 from __future__ import annotations
 
 import json
+import shlex
 from collections import Counter
 from collections.abc import Iterable
 from dataclasses import replace
@@ -52,7 +53,7 @@ def check_over(run: Path) -> None:
     Raises:
         StorageError: it has not.
     """
-    exported_model.check_over(run, f"See: wardround coordinator status {run.parents[1]}")
+    exported_model.check_over(run, f"See: wardround coordinator status {shlex.quote(str(run.parents[1]))}")
 
 
 def export_run(
@@ -120,5 +121,7 @@ def _study(run: Path) -> Study:
         return parse_canonical((run / "study").read_bytes())
     except OSError:
         raise StorageError(
-            "there is no such run", where=str(run), do=f"See: wardround coordinator status {run.parents[1]}"
+            "there is no such run",
+            where=str(run),
+            do=f"See: wardround coordinator status {shlex.quote(str(run.parents[1]))}",
         ) from None

@@ -10,6 +10,7 @@ import hashlib
 import importlib.metadata
 import itertools
 import logging
+import shlex
 import shutil
 import threading
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -113,6 +114,7 @@ class Runs:
         held: Callable[[], Mapping[str, str]] = dict,
     ) -> None:
         self._folder = folder
+        self._place = shlex.quote(str(folder.parent))  # the coordinator's folder, as it is typed
         self._open_exchange = open_exchange
         self._watch = watch
         self._held = held
@@ -162,7 +164,7 @@ class Runs:
         if not study.roster:
             raise StudyError(
                 "the study is a draft: it does not list the hospitals that may take part",
-                do=f"Add them: wardround coordinator roster {self._folder.parent} >> STUDY.toml",
+                do=f"Add them: wardround coordinator roster {self._place} >> STUDY.toml",
             )
         if least is not None and not study.aggregation.min_hospitals <= least <= len(study.roster):
             raise StudyError(
@@ -180,8 +182,8 @@ class Runs:
             if (folder / "run.json").exists():
                 raise StorageError(
                     f"there is already a run called {name!r}",
-                    do=f"To resume it: wardround coordinator resume {self._folder.parent} {name}. To free its name for "
-                    f"another study: wardround coordinator archive {self._folder.parent} {name}",
+                    do=f"To resume it: wardround coordinator resume {self._place} {name}. To free its name for "
+                    f"another study: wardround coordinator archive {self._place} {name}",
                 )
             write_atomically(folder / "study", study.canonical())
             now = datetime.now(UTC)
@@ -215,7 +217,7 @@ class Runs:
             if finish and not ((before := _before(run)) and any(record.counted for record in before.history)):
                 raise RoundError(
                     f"no round of the run {name!r} counted: there is no model to finish with",
-                    do=f"Resume it, or free its name: wardround coordinator archive {self._folder.parent} {name}",
+                    do=f"Resume it, or free its name: wardround coordinator archive {self._place} {name}",
                 )
             run.stop.clear()
             self._stage(run, "approval", said="", give_up=give_up, finish=finish)
@@ -329,7 +331,7 @@ class Runs:
         if run.standing.stage not in OVER:
             raise RoundError(
                 f"the run {name!r} is not over",
-                do=f"Stop it first: wardround coordinator stop {self._folder.parent} {name}",
+                do=f"Stop it first: wardround coordinator stop {self._place} {name}",
             )
         if run.thread:
             run.thread.join()
@@ -345,7 +347,7 @@ class Runs:
         if hashlib.sha256(content).hexdigest() != start.model:
             raise StudyError(
                 f"the study starts from the model '{start.name}', which is not here",
-                do=f"Give its folder: wardround coordinator run {self._folder.parent} STUDY.toml --start MODEL_FOLDER",
+                do=f"Give its folder: wardround coordinator run {self._place} STUDY.toml --start MODEL_FOLDER",
             )
         return content
 
@@ -357,7 +359,7 @@ class Runs:
         try:
             self._whole(run)
         except WardroundError as error:
-            command = f"wardround coordinator resume {self._folder.parent} {run.standing.name}"
+            command = f"wardround coordinator resume {self._place} {run.standing.name}"
             hint = resuming(error, command, run.standing.round % run.standing.rounds)  # 0 after the last one
             self._ended(
                 run, "stopped" if run.stop.is_set() else "failed", "\n  → ".join(filter(None, (str(error), hint)))

@@ -38,8 +38,8 @@ line = (
 )
 print(line)
 expected = (
-    "flatness and symmetry of a flat field of 3 cm in %: samples alone 0.1, 0.0; every 0.5 mm 0.1, -48.0; every 0.05 cm "
-    "100.0, -100.0"
+    "flatness and symmetry of a flat field of 3 cm in %: samples alone 0.1, 0.0; every 0.5 mm 0.1, -48.0; every "
+    "0.05 cm 100.0, -100.0"
 )
 sys.exit(0 if line == expected else "this has changed")
 PYTHON

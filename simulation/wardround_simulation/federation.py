@@ -24,7 +24,7 @@ from wardround_client.preparation.kept_volumes import KeptVolumes
 from wardround_client.preparation.mapped_masks import MappedMasks
 from wardround_client.preparation.source import Source
 from wardround_client.site_shift.kept import Kept
-from wardround_client.spending.account import Account, approve, ask, ask_judged
+from wardround_client.spending.account import Account, approve_all, ask, ask_judged
 from wardround_client.spending.ledger.store import open_ledger
 from wardround_client.spending.policy import Policy
 from wardround_client.spending.policy_check import check_kind
@@ -234,8 +234,7 @@ def _accounts(federation: Federation, name: str, dataset: Dataset) -> tuple[Acco
     try:
         ledger = open_ledger(ledger_folder(federation.ledgers, name), identity, durable=False)
         asked, judged = ask(federation.study, dataset, ledger), ask_judged(federation.study, dataset, ledger)
-        for one in (*judged, asked):
-            approve(one, ledger, federation.policy)
+        approve_all(judged, asked, ledger, federation.policy)
     except WardroundError as error:
         error.where = f"hospital {name}, {error.where}" if error.where else f"hospital {name}"
         raise

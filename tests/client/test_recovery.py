@@ -12,11 +12,14 @@ from typing import Any
 
 import pytest
 
+from examples import DP
+from examples import study as noised_study
 from ledgers import EVENT, verified
 from lived import NOW, Lived, named
 from wardround_client.hospital.hospital_audit import hospital_log
 from wardround_client.hospital.joining import begin, replace_keys
 from wardround_client.hospital.recovery import plan_rebuild
+from wardround_client.spending.account import Account, Ask, approve, part_of, parts_of
 from wardround_client.spending.ledger.entries import Event
 from wardround_client.spending.ledger.past import BEGINNING, BEHIND, note_behind
 from wardround_client.spending.ledger.patients import KEY_NAME
@@ -30,7 +33,11 @@ from wardround_common.audit.log import lines
 from wardround_common.audit.passage import COORDINATOR, Passage
 from wardround_common.audit.recorder import Recorder
 from wardround_common.errors import PrivacyError, StorageError
+from wardround_common.randomness import insecure_stream
 from wardround_common.storage import alone_in
+from wardround_common.study.file import Study
+
+NOISED: dict[str, Any] = {"privacy": DP | {"evaluation_epsilon": 2.0}, "aggregation": {"secure": True}}
 
 
 @pytest.fixture(scope="module")
@@ -135,6 +142,40 @@ def test_a_ledger_without_the_charge_of_a_sum_that_was_answered_before_the_first
     put("approved", LEDGER_NAME, HEAD_NAME)(lived)
     with pytest.raises(StorageError, match=r"older than the audit log .* 1 answered round of study"):
         lived.ledger()
+
+
+def judge(lived: Lived, study: Study, *rounds: int) -> None:
+    """Take part with those on whom the model is judged with noise, and answer evaluations over them."""
+    ledger, log = lived.ledger(), hospital_log(lived.folder)
+    asked = Ask(study, EVENT, ledger.key.cohort(("v",)), "data", 1, split="validation")
+    approve(asked, ledger, None)
+    account = Account(ledger, None, asked, lambda charge: log.note("round charged", charge.facts()))
+    for number in rounds:
+        account.charge(number, "parameters", insecure_stream(number, "a test"))
+        name = f"{study.digest()[:32]}{number:032x}"
+        Recorder(log)(Passage("out", COORDINATOR, "evaluate", name, 9, name, study.digest(), number))
+        account.confirm(number)
+
+
+def test_a_ledger_without_the_charge_of_an_evaluation_with_noise_is_found_and_the_study_ends_whole(
+    tmp_path: Path,
+) -> None:
+    lived, study = Lived(tmp_path / "h"), noised_study(**NOISED)
+    judge(lived, study)
+    lived.approve(study)
+    lived.train(study, 1)
+    lived.copy("trained")
+    judge(lived, study, 1)
+    validation = part_of(study.digest(), "validation")
+    assert lived.ledger().books.rounds_of(validation) == [1]
+    put("trained", LEDGER_NAME, HEAD_NAME)(lived)
+    with pytest.raises(StorageError, match=f"older than the audit log .* 1 answered round of study {validation[:12]}"):
+        lived.ledger()
+    lived.well("ledger", "rebuild", "--yes")
+    books = lived.ledger().books
+    assert books.ended == {one[:12] for one in parts_of(study.digest())}
+    assert books.open_studies() == []
+    assert books.carried_epsilon > 0
 
 
 def test_an_audit_log_that_tells_of_an_approval_alone_keeps_another_ledger_from_beginning(tmp_path: Path) -> None:

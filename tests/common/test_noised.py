@@ -94,6 +94,9 @@ def test_the_shares_of_the_fewest_honest_survivors_are_enough_together(
     whole = (deviation(of, split) * ONE) ** 2
     assert whole <= noise_in_evaluation(of, split, 6, threshold) * honest < whole * 1.0001
     assert noise_in_sum(of, split, 6, 6) >= deviation(of, split)
+    # Five of six answered, or one was not there to be asked: then each of the others added more.
+    five = noise_in_evaluation(of, split, 5, threshold_for(of, 5)) * 5
+    assert noise_in_sum(of, split, 6, 5) == pytest.approx(math.sqrt(five) / ONE)
     alone = noise_in_evaluation(LOCAL, split, 6, 3)
     assert (deviation(LOCAL, split) * ONE) ** 2 <= alone  # under local trust each hospital has enough by itself
     assert noise_in_sum(LOCAL, split, 6, 6) == pytest.approx(deviation(LOCAL, split) * math.sqrt(6), rel=1e-6)

@@ -145,6 +145,20 @@ def test_a_card_says_what_training_cost_and_that_simulated_noise_protects_nobody
     assert make_card(example(private=False), None, {}).privacy is None
 
 
+def test_a_card_says_whose_epsilon_it_states_and_what_those_spent_on_whom_the_model_was_judged() -> None:
+    """Without "training" it would be wrong where the sums over test patients may cost more than the training."""
+    exact = example().model_copy(update={"engine": "deployment"})
+    noised = exact.model_copy(
+        update={"study": exact.study.but({"aggregation.secure": True, "privacy.evaluation_epsilon": 9.0})}
+    )
+    for results, says in ((exact, False), (noised, True)):
+        said = make_card(results, None, {}).privacy
+        assert said is not None
+        assert said.statement.startswith("No training patient spent more than epsilon")
+        assert ("validation and test patients" in said.statement) is says
+        assert ("more than epsilon 9 at the same delta" in said.statement) is says
+
+
 def test_a_card_says_the_studys_bound_where_what_was_spent_tells_a_small_number_of_patients() -> None:
     results = example()
     assert isinstance(results.study.privacy, DpSgd)

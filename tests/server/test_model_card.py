@@ -326,6 +326,17 @@ def test_a_figure_of_all_has_as_many_decimals_wherever_a_card_has_it(
     assert f"{0.123456:.{decimals}f}." in " ".join(calibration(found, card))
 
 
+def test_a_card_says_that_a_temperature_was_fitted_to_counts_with_noise(results: Results) -> None:
+    card = make_card(results, None, {}).model_copy(update={"temperature": 1.5})
+    noised = results.model_copy(
+        update={"study": results.study.but({"aggregation.secure": True, "privacy.evaluation_epsilon": 9.0})}
+    )
+    for site in (results.evaluation, {}):  # also where the card has no figures below it
+        given = {"evaluation": site}
+        assert "counts with noise" in " ".join(calibration(noised.model_copy(update=given), card))
+        assert "counts with noise" not in " ".join(calibration(results.model_copy(update=given), card))
+
+
 def _written(found: int, of: int) -> str:
     low, high = proportion_interval(found, of)
     return f"{found / of:.3f} ({low:.2f} to {high:.2f})"

@@ -10,22 +10,31 @@ from typing import Any
 import numpy as np
 import pytest
 
-from consortium import Group, identity, roster
+from consortium import RUN, Group, identity, roster
 from examples import DP, dataset, study
 from ledgers import opened, policy
+from lived import Lived
 from wardround_client import networks
 from wardround_client.hospital import answering
 from wardround_client.hospital.answering import Hospital, build, join
-from wardround_client.hospital.leaving import leave
+from wardround_client.hospital.leaving import leave, release
 from wardround_client.hospital.secure_desk import Desk
 from wardround_client.preparation.dataset import Dataset
-from wardround_client.spending.account import Account, approve, ask, ask_judged, known_to_ledger, parts_of
+from wardround_client.spending.account import (
+    Account,
+    approve,
+    approve_all,
+    ask,
+    ask_judged,
+    known_to_ledger,
+    parts_of,
+)
 from wardround_client.spending.budget import state_budget
 from wardround_client.spending.ledger.entries import Event
 from wardround_client.state.hospital_folder import HospitalFolder
 from wardround_client.training.evaluation import sums_of
 from wardround_common.errors import MessageError, ModelError, PolicyError, PrivacyError
-from wardround_common.messages.rounds import EvaluateRequest, Failure, Parts
+from wardround_common.messages.rounds import EvaluateRequest, Failure, Parts, PrepareRequest
 from wardround_common.metrics.noised import ONE, NoisedCounts
 from wardround_common.metrics.noised_scores import cells_of, settled, told
 from wardround_common.metrics.sums import ScoreSums
@@ -190,6 +199,43 @@ def test_a_study_that_is_left_is_left_with_all_its_patients(tmp_path: Path) -> N
     leave(HospitalFolder(tmp_path), ledger, LOCAL.digest())
     assert opened(tmp_path).books.closed == set(parts_of(LOCAL.digest()))
     assert opened(tmp_path).books.planned() == {}
+
+
+@pytest.mark.parametrize("part", [1, 2])
+def test_of_a_part_that_is_closed_the_whole_study_is(tmp_path: Path, part: int) -> None:
+    """A message of what is reserved names the part to be closed; without it the study could not go on either."""
+    hospital(tmp_path)
+    assert leave(HospitalFolder(tmp_path), opened(tmp_path), parts_of(LOCAL.digest())[part]) == "test"
+    assert opened(tmp_path).books.closed == set(parts_of(LOCAL.digest()))
+
+
+def test_a_study_that_was_approved_in_part_when_a_crash_came_is_released(tmp_path: Path) -> None:
+    folder = Lived(tmp_path / "h").folder
+    ledger = opened(folder.path, folder.identity())
+    (validation, _) = ask_judged(LOCAL, dataset(), ledger)
+    approve(validation, ledger, None)
+    assert release(folder, LOCAL.digest())
+    ledger.refresh()
+    assert ledger.books.open_studies() == []
+    assert not release(folder, LOCAL.digest())
+
+
+def test_a_study_that_is_too_much_for_who_is_in_two_parts_under_one_name_reserves_nothing(tmp_path: Path) -> None:
+    ledger, data = opened(tmp_path), dataset()
+    parts = [replace(one, cohort=ledger.key.cohort(["shared"])) for one in ask_judged(LOCAL, data, ledger)]
+    rules = policy(patient_epsilon=2.5, study_epsilon=2.5, delta=1e-3)
+    with pytest.raises(PolicyError, match="the test patients: the next round would bring 1 patient to epsilon"):
+        approve_all(parts, ask(LOCAL, data, ledger), ledger, rules)
+    assert opened(tmp_path).books.open_studies() == []
+
+
+def test_a_hospital_that_evaluated_and_lost_its_desk_takes_part_in_no_other_run(tmp_path: Path) -> None:
+    counted(hospital(tmp_path), asked(LOCAL))  # asked before anything was trained
+    here = hospital(tmp_path)
+    assert here.desk is not None
+    assert not here.desk.takes_part
+    with pytest.raises(PrivacyError, match="what it kept of its secure sums is gone"):
+        here.answer("prepare", PrepareRequest(LOCAL.digest(), send_parameters=False, run=RUN).parts())
 
 
 def test_other_patients_need_another_approval_and_are_promised_the_same(tmp_path: Path) -> None:

@@ -146,9 +146,10 @@ class Hospital:
             return Prepared(request.study, self.built.layout, self.built.first_parameters, vector, fixed=fixed)
         if request.run is None:
             raise MessageError("the study's sums are secure, and the coordinator named no run")
-        if not self.desk.takes_part and self.account is not None and self.account.was_charged():
+        accounts = [account for account in (self.account, *self.judged.values()) if account]
+        if not self.desk.takes_part and any(account.was_charged() for account in accounts):
             raise PrivacyError(
-                "this hospital trained in the study, and what it kept of its secure sums is gone: it could answer a "
+                "this hospital answered in the study, and what it kept of its secure sums is gone: it could answer a "
                 "round again, and the difference of two sums may be its own update",
                 do="Put the study's folder 'desk' back as it was when the service last ran, or leave the study: "
                 "'wardround hospital close STUDY'.",

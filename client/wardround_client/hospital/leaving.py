@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from wardround_client.hospital.hospital_audit import note_closing
-from wardround_client.spending.account import parts_of
+from wardround_client.spending.account import parts_of, whole_of
 from wardround_client.spending.ledger.books import Books
 from wardround_client.spending.ledger.store import HEAD_NAME, LEDGER_NAME, Ledger, open_ledger
 from wardround_client.state.hospital_folder import HospitalFolder
@@ -13,17 +13,24 @@ from wardround_common.errors import PrivacyError
 def leave(folder: HospitalFolder, ledger: Ledger, study: str) -> str:
     """Close the study of this digest in the ledger, noted in the audit log first; return its name.
 
+    With it what it reserves for those on whom its model is judged with noise; of such a part the whole study is closed.
+
     Raises:
         PrivacyError: this hospital does not take part in this study.
         StorageError: the ledger or the audit log cannot be written.
     """
-    name = ledger.books.approved[study].name
     writing = open_ledger(folder.path, folder.identity()) if ledger.reads_only else ledger
-    writing.close(study, lambda: note_closing(folder, study, name))
-    for part in parts_of(study)[1:]:
-        if part in writing.books.approved and part not in writing.books.closed:
-            writing.close(part)
+    whole = whole_of(study, writing.books.approved)
+    name = writing.books.approved[whole].name
+    first, *rest = _open_parts(writing.books, whole) or [study]
+    writing.close(first, lambda: note_closing(folder, whole, name))
+    for part in rest:
+        writing.close(part)
     return name
+
+
+def _open_parts(books: Books, study: str) -> list[str]:
+    return [part for part in parts_of(study) if part in books.approved and part not in books.closed]
 
 
 def release(folder: HospitalFolder, study: str) -> bool:
@@ -35,9 +42,10 @@ def release(folder: HospitalFolder, study: str) -> bool:
     if not any((folder.path / name).exists() for name in (LEDGER_NAME, HEAD_NAME)):
         return False
     ledger = open_ledger(folder.path, folder.identity())
-    if study not in ledger.books.approved or study in ledger.books.closed:
+    opened = _open_parts(ledger.books, study)
+    if not opened:
         return False
-    leave(folder, ledger, study)
+    leave(folder, ledger, opened[0])
     return True
 
 

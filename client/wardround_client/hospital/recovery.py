@@ -14,6 +14,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 from wardround_client.hospital.hospital_audit import hospital_log, note_refusal
+from wardround_client.spending.account import parts_of
 from wardround_client.spending.ledger.books import ENDED
 from wardround_client.spending.ledger.chain import Head
 from wardround_client.spending.ledger.past import BEGINNING, BEHIND, later_head, logs, note_behind
@@ -188,11 +189,15 @@ def plan_rebuild(folder: HospitalFolder, at_least: float = 0.0) -> Rebuilding:
     if rolled_back:  # no study goes on: which rounds of it were answered is known nowhere
         proposals = Approvals(folder.path / "studies").all()
         lost |= known | {each.study.digest()[:ENDED] for each in proposals if each.decision == "approved"}
-    ended = frozenset((everything - known) | lost) - {""}
+    ended = (everything - known) | lost
+    for proposal in Approvals(folder.path / "studies").all():  # with a part of it, the whole study ends
+        parts = {part[:ENDED] for part in parts_of(proposal.study.digest())}
+        if proposal.study.noised and parts & ended:
+            ended |= parts
     return Rebuilding(
         Bound(epsilon, counted if epsilon else 0.0),
         len({note.round for one in told for note in one.notes if note.round[0]}),
-        ended,
+        frozenset(ended) - {""},
         here is not None,
         rolled_back,
     )

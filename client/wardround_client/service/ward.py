@@ -32,7 +32,17 @@ from wardround_client.preparation.dataset import Dataset, Intake, prepare, take_
 from wardround_client.preparation.subgroups import said_of_cells
 from wardround_client.site_shift.kept import NAME as OWN_PART
 from wardround_client.site_shift.kept import Kept
-from wardround_client.spending.account import Account, Ask, approve, ask, ask_judged, check_promised, known_to_ledger
+from wardround_client.spending.account import (
+    Account,
+    Ask,
+    approve_all,
+    ask,
+    ask_judged,
+    check_promised,
+    known_to_ledger,
+    parts_of,
+    whom,
+)
 from wardround_client.spending.charge_note import Charge
 from wardround_client.spending.ledger.past import check_not_behind
 from wardround_client.spending.ledger.store import Ledger, open_ledger
@@ -200,10 +210,8 @@ class Ward:
         self._under[study.digest()] = policy
         # Again: since it was approved, the policy may have become stricter.
         check_kind(policy, study, _asked_of(dataset), trains=dataset.trains)
-        account, judged = (
-            None,
-            dict[str, Account](),
-        )  # of a hospital that only evaluates, which is asked nothing that would cost
+        account = None  # of a hospital that only evaluates, which is asked nothing that would cost
+        judged: dict[str, Account] = {}
         if not dataset.trains:
             check_contribution(self.folder.path, study, dataset)
         else:
@@ -324,9 +332,7 @@ class Planned:
             StorageError: ledger or state folder cannot be written.
         """
         if self.asked:
-            for one, _ in self.judged:  # first: the study is approved when its own entry is there
-                approve(one, self.ledger, self.policy)
-            approve(self.asked, self.ledger, self.policy)
+            approve_all((one for one, _ in self.judged), self.asked, self.ledger, self.policy)
         keep_contribution(self.folder, self.study, self.brings, datetime.now(UTC))
 
 
@@ -363,15 +369,16 @@ def plan(folder: HospitalFolder, study: Study) -> Planned:
     check_paid(study.model.start, folder.settings().name, ledger.books)
     asked = ask(study, dataset, ledger)
     check_kind(policy, study, asked.patients)
-    ended = outcomes(folder.path)
+    ended = {part: how for digest, how in outcomes(folder.path).items() for part in parts_of(digest)}
     terms = (study.digest(), study.training.rounds, asked.event, asked.cohort)
     spent = check_spending(policy, ledger, *terms, ended, asked.before)
     check_promised(asked, ledger)
     judged = []
     for one in ask_judged(study, dataset, ledger):
         of = (one.digest, one.rounds, one.event, one.cohort)
-        judged.append((one, check_spending(policy, ledger, *of, ended)))
-        check_promised(one, ledger)
+        with whom(one):
+            judged.append((one, check_spending(policy, ledger, *of, ended)))
+            check_promised(one, ledger)
     return Planned(
         study,
         asked,

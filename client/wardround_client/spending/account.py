@@ -10,7 +10,8 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 
 import numpy as np
@@ -132,6 +133,11 @@ def parts_of(study: str) -> tuple[str, ...]:
     return study, *(part_of(study, split) for split in SPLITS)
 
 
+def whole_of(part: str, studies: Iterable[str]) -> str:
+    """Return the digest of the study, among some, of which this is a part; its own if it is a part of none of them."""
+    return next((study for study in studies if part in parts_of(study)[1:]), part)
+
+
 def known_to_ledger(asked: Ask, ledger: Ledger) -> tuple[int, int]:
     """Count which of a study's patients earlier studies charged, by the ledger's names, and all that these charged.
 
@@ -197,6 +203,41 @@ def approve(asked: Ask, ledger: Ledger, policy: Policy | None) -> tuple[Level, .
     return tuple(levels)
 
 
+def approve_all(judged: Iterable[Ask], training: Ask, ledger: Ledger, policy: Policy | None) -> None:
+    """Take part in a study with all its patients, or with nobody: what was not open before is closed again.
+
+    Those it trains on are last: the study is approved when its own entry is there.
+
+    Raises:
+        PrivacyError: as :func:`approve`; who is in several parts, under one name of the ledger, spends in all of them.
+        StorageError: the ledger cannot be read or written.
+    """
+    begun: list[str] = []
+    try:
+        for one in (*judged, training):
+            ledger.refresh()
+            new = one.digest not in ledger.books.approved or one.digest in ledger.books.closed
+            with whom(one):
+                approve(one, ledger, policy)
+            if new:
+                begun.append(one.digest)
+    except PrivacyError:
+        for digest in begun:
+            ledger.close(digest)
+        raise
+
+
+@contextmanager
+def whom(asked: Ask) -> Iterator[None]:
+    """Say in errors of which patients of a study they are, if not of those that it trains on."""
+    try:
+        yield
+    except PrivacyError as error:
+        if asked.split and not error.where:
+            error.where = f"the {asked.split} patients"
+        raise
+
+
 @dataclass(eq=False)
 class Account:
     """A hospital's account in one study that it approved."""
@@ -212,7 +253,8 @@ class Account:
     """The ledger's count of terms for which all that is planned was found to stay within the caps."""
 
     def __post_init__(self) -> None:
-        self._spending = Spending(self.ledger, self.asked.cohort, self.policy)
+        whole = self.asked.study.digest() if self.asked.split else ""
+        self._spending = Spending(self.ledger, self.asked.cohort, self.policy, whole)
         self._study, self._cohort = self.asked.digest, self.asked.cohort.digest
 
     def check_approved(self) -> None:

@@ -29,16 +29,19 @@ class Charge:
     before: float | None
     after: float | None
     delta: float
+    whole: str = ""
+    """The digest of the study of which this is the part of those on whom its model is judged; empty: it is whole."""
 
     def facts(self) -> dict[str, Fact]:
         """Return them as an audit entry states them."""
-        return {
+        facts: dict[str, Fact] = {
             "study": self.study[:SHORT],
             "round": self.round,
             "epsilon before": _said(self.before),
             "epsilon after": _said(self.after),
             "delta": self.delta,
         }
+        return facts | {"part of": self.whole[:SHORT]} if self.whole else facts
 
 
 class _Found(NamedTuple):
@@ -59,6 +62,8 @@ class Spending:
     ledger: Ledger
     cohort: Cohort
     policy: Policy | None
+    whole: str = ""
+    """As of a charge."""
     _last: _Found | None = None
 
     def charging(self, books: Books, study: str, number: int, event: Event) -> Charge:
@@ -69,7 +74,7 @@ class Spending:
         before = self._last.epsilon if self._last and known else self._most(spent, delta)
         after = self._most(together(spent, {self.cohort.digest: Counter({event: 1})}), delta)
         self._last = _Found((study, number), count + 1, after)
-        return Charge(study, number, before, after, delta + books.carried_delta)
+        return Charge(study, number, before, after, delta + books.carried_delta, self.whole)
 
     def _most(self, spent: Spent, delta: float) -> float | None:
         numbers = {digest: self.ledger.cohort(digest).numbers for digest in spent}

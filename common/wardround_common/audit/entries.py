@@ -52,7 +52,7 @@ KINDS: Mapping[str, tuple[str, ...]] = {
     "ledger restored": ("entries",),
     "ledger rebuilt": ("epsilon", "delta", "rounds"),
     "question refused": ("kind", "study", "round", "why"),
-    "round charged": ("study", "round", "epsilon before", "epsilon after", "delta"),
+    "round charged": ("study", "round", "epsilon before", "epsilon after", "delta", "part of"),
     "paused": (),
     "resumed": (),
     # at the coordinator

@@ -94,11 +94,15 @@ def noise_in_evaluation(study: Study, split: Judging, hospitals: int, threshold:
 
 
 def noise_in_sum(study: Study, split: Judging, hospitals: int, survivors: int) -> float:
-    """Return the standard deviation, in patients, of the noise in each count of a sum over ``survivors`` of a cohort.
+    """Return the standard deviation, in patients, of the noise in each count of a sum over ``survivors``.
+
+    Of a cohort of at most ``hospitals``: the fewer were asked, the more each added. Who was asked and fell silent, and
+    who was not there to be asked, is not told apart here, so it is the most that it can be.
 
     Raises:
         PrivacyError: as :func:`deviation`.
-        RoundError: the study does not allow a sum over a cohort of this number.
+        RoundError: the study does not allow a sum over so few.
     """
-    each = noise_in_evaluation(study, split, hospitals, threshold_for(study, hospitals))
-    return math.sqrt(each * survivors) / ONE
+    cohorts = {asked: threshold_for(study, asked) for asked in range(survivors, hospitals + 1)}
+    possible = (cohort for cohort in cohorts.items() if least_survivors(study, *cohort) <= survivors)
+    return math.sqrt(max(noise_in_evaluation(study, split, *cohort) for cohort in possible) * survivors) / ONE

@@ -456,7 +456,13 @@ def calibration(results: Results, card: Card) -> list[str]:
         said += [
             f"{labels[name]} on all test patients: {number(whole.value(name), digits_of(results))}." for name in found
         ]
-    return said if found else [said[0].partition(";")[0] + "."]
+    if not found:
+        said = [said[0].partition(";")[0] + "."]
+    if results.study.noised:
+        said.append(
+            "It was fitted to counts with noise, which mostly makes it too high: probabilities lie nearer to even."
+        )
+    return said
 
 
 def few_train(one: HospitalRecord) -> bool:

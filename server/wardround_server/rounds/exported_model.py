@@ -273,7 +273,7 @@ def _privacy(results: Results) -> PrivacyClaim | None:
         if one.privacy
     ]  # of few patients the study's bound: with the study file, what they spent tells how many they are
     spent = max(each, default=privacy.epsilon)
-    bound = f"No patient spent more than epsilon {spent:.3g} at delta {privacy.delta:g}"
+    bound = f"No training patient spent more than epsilon {spent:.3g} at delta {privacy.delta:g}"
     if results.engine != DEPLOYED:
         words = (
             f"{bound}, if noise is secret; this run was simulated, its noise came from the seed and protects nobody."
@@ -282,6 +282,11 @@ def _privacy(results: Results) -> PrivacyClaim | None:
         words = f"{bound}, against anyone who reads the sums over hospitals and the model."
     else:
         words = f"{bound}, against anyone who reads a hospital's updates or the model."
+    if results.study.noised and results.engine == DEPLOYED:
+        words += (
+            f" The sums over validation and test patients have noise of their own, and cost none of them more than "
+            f"epsilon {results.study.evaluation_epsilon:g} at the same delta."
+        )
     if start := results.study.model.start:
         words += _of_start(start, spent, privacy.delta)
     return PrivacyClaim(epsilon=spent, delta=privacy.delta, trust=privacy.trust, statement=words)

@@ -63,7 +63,7 @@ class Told:
     notes: tuple[Note, ...] = ()
     """Charges, in the order of the log; one that a crash cut off before the ledger had it may be there twice."""
     answered: frozenset[Round] = field(default_factory=frozenset)
-    """Rounds of which a training answer went out, and sums before the first that were charged: for certain."""
+    """Rounds of which a training answer went out, and sums with noise that were charged: for certain."""
     approved: frozenset[str] = field(default_factory=frozenset)
     """Studies that were approved, by the first twelve digits of their digests."""
     speaks: bool = False
@@ -92,7 +92,7 @@ def read_told(log: Path, *, after: Mapping[str, int] | None = None) -> Told:
     first = hashlib.sha256(next(lines(log), b"")).hexdigest()
     known, last, speaks = (after or {}).get(first, 0), 0, False
     notes, answered, approved = list[Note](), set[Round](), set[str]()
-    charged, out = set[Round](), dict[tuple[str, str], tuple[int, set[str]]]()
+    summed, out = dict[Round, Round](), dict[tuple[str, str], tuple[int, set[str]]]()
     for line in lines(log):
         if not any(word in line for word in _WORDS):  # most lines are of messages; to parse them all takes seconds
             last += 1
@@ -113,12 +113,15 @@ def read_told(log: Path, *, after: Mapping[str, int] | None = None) -> Told:
         elif entry.what == _CHARGED and isinstance(number, int):
             before, spent = _epsilon(entry.facts.get("epsilon before")), _epsilon(entry.facts.get("epsilon after"))
             notes.append(Note((study, number), before, spent, _epsilon(entry.facts.get("delta"))))
-            charged.add((study, number))
+            if not number:
+                summed[study, 0] = (study, 0)
+            elif whole := entry.text("part of"):
+                summed[whole, number] = (study, number)
         elif entry.what == _REBUILT:
             epsilon, delta = _epsilon(entry.facts.get("epsilon")), _epsilon(entry.facts.get("delta"))
             notes.append(Note(("", 0), math.inf, epsilon, delta))
-        elif _is_an_answer(entry, charged) and isinstance(number, int):
-            answered.add((study, number))
+        elif isinstance(number, int) and (charge := _charge_of(entry, (study, number), summed)):
+            answered.add(charge)
             speaks = True
     return Told(first, last, tuple(notes), frozenset(answered), frozenset(approved), speaks, _answers(out))
 
@@ -141,15 +144,17 @@ def _answers(out: Mapping[tuple[str, str], tuple[int, Collection[str]]]) -> dict
     return found
 
 
-def _is_an_answer(entry: Entry, charged: Collection[Round]) -> bool:
-    """Tell whether an entry is of an answer for which patients were charged.
+def _charge_of(entry: Entry, which: Round, summed: Mapping[Round, Round]) -> Round | None:
+    """Return the charge without which an entry's answer cannot have gone out; None if it is no such answer.
 
-    Sums before the first round go out as an evaluation of round 0; they cost something where that was charged.
+    ``summed``: by the round of an evaluation what was charged for it, of sums with noise: those before the first round
+    go out as the evaluation of round 0, and of those on whom the model is judged the charge is of a part of the study.
     """
     if entry.what != _ANSWERED or not entry.text("study") or entry.text("failure"):
-        return False
-    summed = entry.text("kind") == "evaluate" and entry.facts.get("round") == 0
-    return entry.text("kind") == "train" or (summed and (entry.text("study"), 0) in charged)
+        return None
+    if entry.text("kind") == "train":
+        return which
+    return summed.get(which) if entry.text("kind") == "evaluate" else None
 
 
 def missing(told: Told, approved: Iterable[str], charged: Iterable[tuple[str, int]]) -> list[str]:

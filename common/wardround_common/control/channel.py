@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -45,5 +46,6 @@ def open_channel(folder: Path, role: str) -> Iterator[grpc.Channel]:
 
 def away(folder: Path, role: str) -> ServiceAwayError:
     """Return what is said where no service is."""
-    start = f"coordinator serve {folder}" if role == "coordinator" else "hospital serve"
-    return ServiceAwayError(f"no {role} serves from this folder", where=str(folder), do=f"Start it: wardround {start}")
+    coordinators = f"Start it: wardround coordinator serve {shlex.quote(str(folder))}"
+    do = coordinators if role == "coordinator" else "Start it: wardround hospital serve"
+    return ServiceAwayError(f"no {role} serves from this folder", where=str(folder), do=do)

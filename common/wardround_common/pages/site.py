@@ -383,7 +383,8 @@ class Site:
         wrong_way = getattr(error, "status_code", 404) == 405
         session = self._session(request) if request.url.path.startswith(f"{self.base}/") else None
         if session is None:
-            text = f"There is nothing here. For the address of the pages: wardround {self._plan.role} page\n"
+            again = "wardround coordinator page DIR" if self._plan.role == "coordinator" else "wardround hospital page"
+            text = f"There is nothing here. For the address of the pages: {again}\n"
             return Response(text, 404, media_type="text/plain")
         said = "This is not asked so. Nothing was changed." if wrong_way else "There is no such page."
         facts = {"title": "Not found", "said": said}

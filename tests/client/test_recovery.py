@@ -168,6 +168,9 @@ def test_a_ledger_without_the_charge_of_an_evaluation_with_noise_is_found_and_th
     judge(lived, study, 1)
     validation = part_of(study.digest(), "validation")
     assert lived.ledger().books.rounds_of(validation) == [1]
+    assert "1 round charged, 1 confirmed" in lived.well(
+        "statement", "test (validation)", "--out", tmp_path / "v.statement"
+    )
     put("trained", LEDGER_NAME, HEAD_NAME)(lived)
     with pytest.raises(StorageError, match=f"older than the audit log .* 1 answered round of study {validation[:12]}"):
         lived.ledger()

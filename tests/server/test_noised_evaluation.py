@@ -229,6 +229,20 @@ def test_a_study_that_is_too_much_for_who_is_in_two_parts_under_one_name_reserve
     assert opened(tmp_path).books.open_studies() == []
 
 
+def test_a_delta_that_protects_nobody_among_those_who_judge_is_refused(tmp_path: Path) -> None:
+    """Of training patients it is refused too; where many test and few train, theirs says nothing of the others."""
+    of = LOCAL.but({"privacy.delta": 0.3})
+    few = replace(dataset(), train=dataset(patients=5).train)
+    ledger = opened(tmp_path)
+    assert ask(of, few, ledger).patients == 3
+    with pytest.raises(PrivacyError, match=r"delta = 0\.3 does not protect anybody among 4 validation patients"):
+        ask_judged(of, few, ledger)
+    (validation, _) = ask_judged(LOCAL, few, ledger)
+    rules = policy(patient_epsilon=12, study_epsilon=12, delta=0.01)
+    with pytest.raises(PolicyError, match=r"counts epsilon at delta 0\.01, which protects nobody among 100 patients"):
+        approve(replace(validation, patients=100), ledger, rules)
+
+
 def test_a_hospital_that_evaluated_and_lost_its_desk_takes_part_in_no_other_run(tmp_path: Path) -> None:
     counted(hospital(tmp_path), asked(LOCAL))  # asked before anything was trained
     here = hospital(tmp_path)

@@ -49,7 +49,7 @@ from wardround_client.spending.ledger.store import Ledger, open_ledger
 from wardround_client.spending.ledger.told import Answers, read_told
 from wardround_client.spending.lineage import Lineage, check_paid, lineage
 from wardround_client.spending.policy import POLICY_NAME, Policy, read_policy
-from wardround_client.spending.policy_check import Level, check_kind, check_spending
+from wardround_client.spending.policy_check import Level, check_delta, check_kind, check_spending
 from wardround_client.state.approvals import Approvals
 from wardround_client.state.hospital_folder import HospitalFolder, HospitalSettings
 from wardround_client.state.pause import FINISHING, paused_since
@@ -377,6 +377,7 @@ def plan(folder: HospitalFolder, study: Study) -> Planned:
     for one in ask_judged(study, dataset, ledger):
         of = (one.digest, one.rounds, one.event, one.cohort)
         with whom(one):
+            check_delta(policy, one.patients)
             judged.append((one, check_spending(policy, ledger, *of, ended)))
             check_promised(one, ledger)
     return Planned(

@@ -24,9 +24,16 @@ from wardround_client.spending.ledger.patients import Cohort
 from wardround_client.spending.ledger.spending import cost, histories_of
 from wardround_client.spending.ledger.store import Ledger
 from wardround_client.spending.policy import Policy
-from wardround_client.spending.policy_check import Level, check_kind, check_next_round, check_spending
+from wardround_client.spending.policy_check import (
+    Level,
+    check_delta,
+    check_kind,
+    check_next_round,
+    check_spending,
+)
 from wardround_client.training.local_work import plan_privacy
 from wardround_common.canonical import joined
+from wardround_common.counting import count
 from wardround_common.errors import ApprovalError, PrivacyError
 from wardround_common.privacy.noisy_evaluation import SPLITS, Judging, evaluation_event, sums_of
 from wardround_common.randomness import Stream
@@ -111,15 +118,21 @@ def ask_judged(study: Study, dataset: Dataset, ledger: Ledger) -> tuple[Ask, ...
     """Say what a study asks of the patients on whom its model is judged; nothing where their sums get no noise.
 
     Raises:
-        PrivacyError: no noise keeps to the epsilon that it states for them.
+        PrivacyError: no noise keeps to the epsilon that it states for them, or delta is so large that it would permit
+            publishing one of them outright.
     """
     asked = []
     for split in SPLITS:
         event, examples = evaluation_event(study, split), dataset.split(split)
         if event is not None and len(examples):
             cohort = ledger.key.cohort(dataset.charged(examples))
-            count = examples.patient_count
-            asked.append(Ask(study, Event.of(event), cohort, dataset.fingerprint, count, split=split))
+            many = examples.patient_count
+            if isinstance(study.privacy, DpSgd) and study.privacy.delta * many >= 1:
+                raise PrivacyError(
+                    f"delta = {study.privacy.delta} does not protect anybody among {count(many, f'{split} patient')}",
+                    do=f"Choose a delta well below {1 / many:.0e} in [privacy].",
+                )
+            asked.append(Ask(study, Event.of(event), cohort, dataset.fingerprint, many, split=split))
     return tuple(asked)
 
 
@@ -192,7 +205,9 @@ def approve(asked: Ask, ledger: Ledger, policy: Policy | None) -> tuple[Level, .
 
     def check(books: Books) -> None:
         if policy is not None:
-            if not asked.split:
+            if asked.split:
+                check_delta(policy, asked.patients)
+            else:
                 check_kind(policy, asked.study, asked.patients)
             terms = (asked.digest, asked.rounds, asked.event, asked.cohort)
             levels.extend(check_spending(policy, ledger, *terms, before=asked.before))

@@ -64,16 +64,32 @@ def check_kind(policy: Policy, study: Study, patients: int, *, trains: bool = Tr
     if patients < protection.smallest_cohort:
         use = "train on" if trains else "be tried on"
         reasons.append(f"it would {use} {count(patients, 'patient')}; needed: {protection.smallest_cohort}")
-    if trains and private and policy.budget.delta * patients >= 1:
-        reasons.append(
-            f"the policy counts epsilon at delta {policy.budget.delta:g}, which protects nobody among "
-            f"{count(patients, 'patient')}; needed: a delta in [budget] well below {1 / patients:.0e}"
-        )
+    if trains and private and (why := _too_large(policy, patients)):
+        reasons.append(why)
     if reasons:
         raise PolicyError(
             "this hospital's policy does not allow the study:\n" + "\n".join(f"  · {reason}" for reason in reasons),
             do="Ask the coordinator for another study, or change the policy.",
         )
+
+
+def check_delta(policy: Policy, patients: int) -> None:
+    """Check that the policy's delta protects somebody among this number of patients.
+
+    Raises:
+        PolicyError: it does not.
+    """
+    if why := _too_large(policy, patients):
+        raise PolicyError(why, do="Change the policy.")
+
+
+def _too_large(policy: Policy, patients: int) -> str:
+    if policy.budget.delta * patients < 1:
+        return ""
+    return (
+        f"the policy counts epsilon at delta {policy.budget.delta:g}, which protects nobody among "
+        f"{count(patients, 'patient')}; needed: a delta in [budget] well below {1 / patients:.0e}"
+    )
 
 
 def check_spending(

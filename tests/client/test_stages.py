@@ -103,6 +103,7 @@ def test_a_proposal_whose_run_was_stopped_says_so_and_is_not_the_one_that_its_na
     assert (unread.exit_code, "name the study that was read already" in unread.output) == (2, True)
     said = {one.digest: one.stage for one in study_stages(tmp_path)}
     assert said == {before.digest(): "its run was stopped", after.digest(): "proposed"}
+    (tmp_path / "hospital.toml").touch()
     listed = CliRunner().invoke(app, ["studies", "--state", str(tmp_path)]).stdout.splitlines()
     assert [line.endswith("(its run was stopped)") for line in sorted(listed, key=lambda line: "(" in line)] == [
         False,

@@ -419,3 +419,13 @@ def test_what_to_do_next_is_said_with_the_folder_that_was_named(tmp_path: Path) 
     assert typed_in(tmp_path, "hospital", "pause", *here).stdout.endswith("hospital resume --state 'ward two'\n")
     assert typed_in(tmp_path, "hospital", "health", *here).stderr.endswith("hospital serve --state 'ward two'\n")
     assert typed_in(tmp_path, "hospital", "approve", "x", *here).stderr.endswith("studies --state 'ward two'\n")
+
+
+@pytest.mark.parametrize(
+    "command", ["studies", "resume", "approve x", "refuse x", "audit", "pause", "budget", "close x"]
+)
+def test_a_misspelt_folder_of_a_hospital_is_not_taken_for_one_without_studies(tmp_path: Path, command: str) -> None:
+    done = typed_in(tmp_path, "hospital", *command.split(), "--state", "wadr")
+    assert done.returncode == 7
+    assert "wardround hospital init --state wadr NAME --data DIR" in done.stderr
+    assert not (tmp_path / "wadr").exists()

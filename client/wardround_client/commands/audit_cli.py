@@ -36,7 +36,9 @@ def show_last(
     from wardround_client.state.state_folder import hospital_state
     from wardround_common.audit.commands import show
 
-    show(HospitalFolder(state or hospital_state()).audit, last, follow, as_json, typer.echo)
+    folder = HospitalFolder(state or hospital_state())
+    folder.check_set_up()
+    show(folder.audit, last, follow, as_json, typer.echo)
 
 
 @app.command()

@@ -24,7 +24,9 @@ def studies(state: State = None, as_json: AsJson = False) -> None:
     from wardround_client.state.run_outcomes import outcomes
     from wardround_client.state.state_folder import hospital_state
 
-    folder = HospitalFolder(state or hospital_state()).path
+    place = HospitalFolder(state or hospital_state())
+    place.check_set_up()
+    folder = place.path
     approvals = Approvals(folder / "studies")
     found, ended = approvals.all(), outcomes(folder)
     for error in approvals.damaged().values():
@@ -114,6 +116,7 @@ def approve(
         raise typer.BadParameter("it approves nothing", param_hint="--json")
     if study is None and (yes or as_read):
         raise typer.BadParameter("name the study that was read already", param_hint="STUDY")
+    folder.check_set_up()
     over = outcomes(folder.path)
     proposal = approvals.waiting(over) if study is None else approvals.find(study, WAITS, over)
     proposed = proposal.study
@@ -185,6 +188,7 @@ def refuse(study: StudyWord, state: State = None) -> None:
     from wardround_client.state.state_folder import hospital_state
 
     folder = HospitalFolder(state or hospital_state())
+    folder.check_set_up()
     approvals = Approvals(folder.path / "studies")
     proposal = approvals.find(study, ("waiting", "against-policy", "approved"))
     meant = proposal.study

@@ -107,6 +107,7 @@ def resume(state: State = None) -> None:
     from wardround_common.errors import ServiceAwayError
 
     folder = HospitalFolder(state or hospital_state())
+    folder.check_set_up()
     try:
         with asking(folder.path) as hospital:
             hospital.resume()

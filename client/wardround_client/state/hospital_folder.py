@@ -151,6 +151,15 @@ class HospitalFolder:
         key = read_p256_key(self.node_key, _NODE_KEY)
         return key, key.public_key()
 
+    def check_set_up(self) -> None:
+        """Check that a hospital was set up here: in a folder that was misspelt there is nothing to list or to decide.
+
+        Raises:
+            StorageError: ``init`` was not run.
+        """
+        if not self.settings_file.exists():
+            self.settings()
+
     def settings(self) -> HospitalSettings:
         """Read who this hospital is and where its images lie.
 

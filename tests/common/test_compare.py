@@ -63,7 +63,7 @@ def test_a_private_run_whose_secure_sums_tell_nobody_what_was_spent_is_not_said_
     )
     rows = {row[0]: row[1:] for row in side_by_side([("a", unknown), ("b", open_to_all)]).rows()}
     assert rows["epsilon"] == ("not told", "none")
-    assert dict(verdict(unknown))["Private?"].startswith("a patient was exposed by at most ε = 8")
+    assert dict(verdict(unknown))["Private?"].startswith("a training patient was exposed by at most ε = 8")
     assert dict(verdict(open_to_all))["Private?"].startswith("without differential privacy")
 
 

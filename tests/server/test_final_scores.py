@@ -22,7 +22,7 @@ from wardround_common.metrics.sum_intervals import of_fraction
 from wardround_common.randomness import insecure_stream
 from wardround_common.results import ALL, FEDERATED, Results, evaluate
 from wardround_common.study.file import Study
-from wardround_server.report.story import verdict
+from wardround_server.report.story import story, verdict
 from wardround_server.rounds import muster
 from wardround_server.rounds.checkpoint import read_checkpoint
 from wardround_server.rounds.limits import Limits
@@ -97,7 +97,8 @@ def test_figures_of_noised_sums_are_those_that_the_counts_allow_with_intervals_t
     assert any("Figures are of counts with noise ([privacy] evaluation_epsilon = 100)" in note for note in found.notes)
     assert site.threshold in NOISED_EDGES
     assert abs(site.images - exact.images) <= 4
-    assert dict(verdict(found))["Private?"].startswith("a patient was exposed by at most ε = 8")
+    assert dict(verdict(found))["Private?"].startswith("a training patient was exposed by at most ε = 8")
+    assert "judged have an ε of their own for the sums over them, of at most 100" in " ".join(story(found))
     low, high = site.metrics["accuracy"].low, site.metrics["accuracy"].high
     wilson = of_fraction(sum(site.confusion[at][at] for at in (0, 1)), site.images)
     assert low is not None

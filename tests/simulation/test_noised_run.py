@@ -36,6 +36,7 @@ def test_a_run_is_judged_by_what_its_noised_sums_say_and_charges_those_who_judge
     found = run(of, hospitals, state, tmp_path / "run")
     (said,) = [note for note in found.notes if "Test figures are of the patients as they are" in note]
     assert "it moves AUROC by" in said
+    assert "other models' operating points have none" in said  # of baselines, which nobody else reads
     together = found.evaluation[FEDERATED][ALL]
     assert together.threshold in NOISED_EDGES
     assert together.images == sum(one.test.images for one in found.hospitals)  # a simulation knows them

@@ -69,9 +69,10 @@ def verdict(results: Results) -> list[tuple[str, str]]:
     private = isinstance(privacy, DpSgd)
     told = "without differential privacy: it may remember patients"
     if isinstance(privacy, DpSgd) and spent is None:
-        told = f"a patient was exposed by at most ε = {number(privacy.epsilon, 2)}; what was spent, the hospitals know"
+        most = number(privacy.epsilon, 2)
+        told = f"a training patient was exposed by at most ε = {most}; what was spent, the hospitals know"
     elif spent is not None:
-        told = f"a patient was exposed by at most ε = {number(spent, 2)}"
+        told = f"a training patient was exposed by at most ε = {number(spent, 2)}"
         if results.engine != DEPLOYED:
             told += ", had this not been a simulation, whose noise anybody can make again"
     now = "attack it with 'wardround evidence make RUN', then publish it with 'wardround export RUN'"
@@ -270,10 +271,15 @@ def _privacy(results: Results) -> str:
             "It was trained without differential privacy: the model may remember patients, and should go only to "
             "those who could be shown the training images."
         )
+    judged = ""
+    if results.study.noised and results.engine == DEPLOYED:
+        most = f"{results.study.evaluation_epsilon:g}"
+        judged = f" Those on whom it was judged have an ε of their own for the sums over them, of at most {most}."
     if spent is None:
-        return f"It was trained with differential privacy (ε ≤ {study.epsilon:g}); what was spent is not on record."
+        bound = f"It was trained with differential privacy (ε ≤ {study.epsilon:g})"
+        return f"{bound}; what was spent is not on record.{judged}"
     return (
-        f"It was trained with differential privacy: over the whole run, a patient was exposed by at most "
+        f"It was trained with differential privacy: over the whole run, a training patient was exposed by at most "
         f"ε = {spent:.2f} of the study’s {study.epsilon:g}, at δ = {small(study.delta)}. The smaller ε is, the less "
-        "the model can say of any one patient."
+        f"the model can say of any one patient.{judged}"
     )

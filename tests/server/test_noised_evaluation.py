@@ -143,6 +143,15 @@ def test_a_model_that_gives_one_patient_no_finite_number_gets_an_answer_all_the_
         sums_of(here.built.network, LOCAL, broken.validation)
 
 
+def test_each_image_is_scored_by_itself_so_that_no_other_patient_changes_how_it_is_rounded(tmp_path: Path) -> None:
+    """By a model that is made up to magnify rounding, a batch of another size would move everybody's counts."""
+    here = replace(hospital(tmp_path, data=dataset(images_per_patient=2)), judged={})
+    sizes: list[int] = []
+    here.built.network.register_forward_pre_hook(lambda network, given: sizes.append(len(given[0])))
+    counted(here, asked(LOCAL))
+    assert sizes == [1] * len(here.dataset.validation)
+
+
 def test_patients_are_charged_once_for_each_evaluation_and_answered_alike_after_a_restart(tmp_path: Path) -> None:
     one, again = (counted(hospital(tmp_path), asked(LOCAL)) for _ in range(2))
     assert one.total.tolist() == again.total.tolist()

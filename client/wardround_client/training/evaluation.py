@@ -59,7 +59,9 @@ def patient_sums(network: nn.Module, study: Study, examples: Examples, *, finite
     """Return the sums of each patient, patients in the order of their codes; they stay where patients may be read.
 
     ``finite``: a patient for whom an output is not a finite number has sums over nothing, and there is no error: that
-    there was one would tell of that patient.
+    there was one would tell of that patient. And each record goes through the network by itself: kernels round
+    otherwise in batches of another size, and a model can be made up that turns this into other scores for everybody
+    where there is one patient more.
 
     Raises:
         ModelError: an output is not a finite number.
@@ -68,7 +70,7 @@ def patient_sums(network: nn.Module, study: Study, examples: Examples, *, finite
     task, section = local.task, study.task
     of = dict.fromkeys(np.unique(examples.patients).tolist(), task.empty(section))
     without = set[int]()
-    for places, outputs, targets in _parts(network, study, examples):
+    for places, outputs, targets in _parts(network, study, examples, alone=finite):
         patients = examples.patients[places]
         for patient in np.unique(patients).tolist():
             here = np.flatnonzero(patients == patient)
@@ -106,10 +108,10 @@ def _some(values: Outputs, places: NDArray[np.int64]) -> Outputs:
 
 
 def _parts(
-    network: nn.Module, study: Study, examples: Examples
+    network: nn.Module, study: Study, examples: Examples, *, alone: bool = False
 ) -> Iterator[tuple[NDArray[np.int64], Outputs, Outputs]]:
     """Yield the places of some images, the outputs for them, and their targets; whole patients where the task needs
-    them.
+    them. ``alone``: each goes through the network by itself.
     """
     if isinstance(examples.kept, KeptVolumes):
         for places in examples.places_by_patient():
@@ -124,7 +126,11 @@ def _parts(
     else:
         parts = [np.arange(start, min(start + batch, len(examples))) for start in range(0, len(examples), batch)]
     for places in parts:
-        yield places, _outputs(network, examples, places, batch), torch.from_numpy(examples.targets[places])
+        yield (
+            places,
+            _outputs(network, examples, places, 1 if alone else batch),
+            torch.from_numpy(examples.targets[places]),
+        )
 
 
 @torch.no_grad()

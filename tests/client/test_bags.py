@@ -17,9 +17,11 @@ from wardround_client.prediction.pictures import lines_of
 from wardround_client.preparation.asking import cases_of
 from wardround_client.preparation.bags import KeptBags, evenly
 from wardround_client.preparation.dataset import prepare, take_in
+from wardround_client.preparation.examples import Examples
 from wardround_client.preparation.source import Source
 from wardround_client.training.augmentation import augment
 from wardround_client.training.bookkeeping import BookKeeping, UnknownGradientError, Way, clipping_factors
+from wardround_client.training.evaluation import patient_sums
 from wardround_client.training.network_probe import WAYS
 from wardround_client.training.rehearsal import rehearse
 from wardround_common.errors import DataError, ImageRefused, StudyError
@@ -124,6 +126,29 @@ def test_of_more_images_than_a_record_takes_some_are_taken_at_equal_distances() 
     kept = KeptBags(images, np.array([[4, 1], [5, -1]]))
     assert kept.shape == (2, 2, 2, 3, 3)
     assert kept[np.array([1, 0])][:, 0, :, 0, 0].tolist() == [[5, -1], [4, 1]]
+
+
+@pytest.mark.parametrize("page", [False, True])
+def test_a_record_that_is_judged_alone_has_no_places_for_the_images_of_another(page: bool) -> None:
+    """Where sums have noise, one patient more may not change even how another one's score is rounded."""
+    images = np.random.default_rng(0).random((6, 1, 8, 8), np.float32)
+    rows = np.array([[0, 1, -1, -1], [2, 3, 4, 5]])
+    numbers = np.array([[1, 0.5], [1, 0.25]], np.float32) if page else None
+    kept = KeptBags(images, rows, numbers)
+    both = Examples(kept, np.arange(2), np.array([0, 1]), np.array([0, 1]))
+    shapes: list[tuple[int, ...]] = []
+    network = small("attention").float()
+    network.register_forward_pre_hook(lambda _, given: shapes.append(tuple(given[0].shape)))
+    seen = patient_sums(network, of(), both, finite=True)
+    assert shapes == [(1, 1, 2 + page, 8, 8), (1, 1, 4 + page, 8, 8)]
+    without = Examples(
+        KeptBags(images, rows[:1, :2], numbers if numbers is None else numbers[:1]), *([np.array([0])] * 3)
+    )
+    (alone,) = patient_sums(network, of(), without, finite=True).vectors()
+    assert np.array_equal(next(seen.vectors()), alone)
+    assert torch.equal(
+        kept.without_padding(torch.from_numpy(kept[[0]]), 0)[:, :, :2], torch.from_numpy(images[None, :2, 0][:, None])
+    )
 
 
 def hospital(folder: Path, table: str = "") -> Source:

@@ -10,6 +10,7 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
+from torch import Tensor, cat
 
 from wardround_client.intake.instance import Instance
 from wardround_common.errors import DataError
@@ -53,6 +54,12 @@ class KeptBags:
         record, place = np.nonzero(chosen != NONE)
         found[record, :, place] = self.images[chosen[record, place]]
         return found if self.numbers is None else with_page(found[:, :, :-1], self.numbers[rows])
+
+    def without_padding(self, record: Tensor, row: int) -> Tensor:
+        """Return the record in a row (1, channels, images, rows, columns) without the places that hold no image."""
+        several = max(1, int((self.bags[row] != NONE).sum()))  # behind them is the padding
+        images = record[:, :, :several]
+        return images if self.numbers is None else cat([images, record[:, :, -1:]], dim=2)
 
 
 def with_page(images: NDArray[np.float32], numbers: NDArray[np.float32]) -> NDArray[np.float32]:

@@ -126,11 +126,11 @@ def _parts(
     else:
         parts = [np.arange(start, min(start + batch, len(examples))) for start in range(0, len(examples), batch)]
     for places in parts:
-        yield (
-            places,
-            _outputs(network, examples, places, 1 if alone else batch),
-            torch.from_numpy(examples.targets[places]),
-        )
+        if alone:
+            outputs = torch.cat([_output_alone(network, study, examples, place) for place in places.tolist()])
+        else:
+            outputs = _outputs(network, examples, places, batch)
+        yield places, outputs, torch.from_numpy(examples.targets[places])
 
 
 @torch.no_grad()
@@ -140,6 +140,21 @@ def _outlined(network: nn.Module, examples: Examples, place: int, window: tuple[
     image = torch.from_numpy(examples.images(np.array([place]))).to(next(network.parameters()).device)
     with enough_memory():
         return outline(network, image, window)[0].cpu()
+
+
+@torch.no_grad()
+def _output_alone(network: nn.Module, study: Study, examples: Examples, place: int) -> torch.Tensor:
+    """Return the output (1, outputs) for a record as it would be if there were no other.
+
+    A record of several images has no places for as many as another one has.
+    """
+    network.eval()
+    with enough_memory():
+        ((images, _),) = supply_of(examples, next(network.parameters()).device).batches([np.array([place])])
+        if isinstance(examples.kept, KeptBags) and study.data.gathered and not study.data.sequences:
+            images = examples.kept.without_padding(images, int(examples.rows[place]))
+        outputs: torch.Tensor = network(images).cpu()
+    return outputs
 
 
 @torch.no_grad()

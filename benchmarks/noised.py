@@ -16,11 +16,10 @@ import numpy as np
 from rich.progress import track
 from scipy.stats import norm
 
-from intervals import TWO, scores
+from intervals import TWO, parts_that_hold, scores
 from measure import report
-from wardround_common.errors import PrivacyError
 from wardround_common.metrics.noised_scores import settled, told
-from wardround_common.privacy.accounting import SampledGaussian, least_noise
+from wardround_common.privacy.noisy_evaluation import noise_for
 from wardround_common.results import evaluate
 
 DELTA, EPSILONS, SIZES, SETS, DRAWS = 1e-5, (1.0, 2.0, 4.0), (300, 1000, 4000), 100, 100_000
@@ -29,17 +28,11 @@ PARTS = {"half": 0.5, "tenth": 0.1}
 HELD = ("auroc", "sensitivity", "brier")
 
 
-def noise_of(epsilon: float) -> float:
-    """Return the standard deviation, in patients, of the noise in each count of one sum."""
-    fault = PrivacyError("no noise keeps to it")
-    return least_noise(lambda noise: SampledGaussian(noise, 1.0, 1), epsilon, DELTA, fault)
-
-
 def main() -> None:
     """Draw the test sets, add the noise, and count."""
     figures, meanings = {}, {}
     for epsilon in EPSILONS:
-        noise, rng = noise_of(epsilon), np.random.default_rng(1)
+        noise, rng = noise_for(epsilon, DELTA, 1), np.random.default_rng(1)
         name, at = f"e{epsilon:g}", f"epsilon {epsilon:g}"
         figures[f"noise_{name}"], meanings[f"noise_{name}"] = (
             noise,
@@ -52,27 +45,22 @@ def main() -> None:
         figures[f"attack_most_{name}"], meanings[f"attack_most_{name}"] = most, f"the most of any attack, {at}"
         for part, found in PARTS.items():
             draw = scores(2, found)
-            truth = evaluate(TWO, draw(np.random.default_rng(1), 200_000), POINT)
+            whole = evaluate(TWO, draw(np.random.default_rng(1), 200_000), POINT)
+            truth = {metric: whole.value(metric) for metric in HELD}
             for size in SIZES:
-                moved, held = [], dict.fromkeys(HELD, 0)
+                moved, judged = [], []
                 for _ in track(range(SETS), f"{at}, {part}, {size}"):
                     sums = draw(rng, size)
                     counts = told(sums)
                     noised = settled(counts + rng.normal(0, noise, len(counts)), 2)
-                    metrics = evaluate(TWO, noised, POINT, noise=noise).metrics
-                    exact = evaluate(TWO, sums, POINT).metrics["auroc"].value
-                    value = metrics["auroc"].value
+                    judged.append(evaluate(TWO, noised, POINT, noise=noise).metrics)
+                    exact, value = sums.auroc(), judged[-1]["auroc"].value
                     moved.append(np.nan if value is None or exact is None else value - exact)
-                    for metric in HELD:
-                        low, high, true = metrics[metric].low, metrics[metric].high, truth.value(metric)
-                        held[metric] += (
-                            low is not None and high is not None and true is not None and low <= true <= high
-                        )
                 key, words = f"{part}_{size}_{name}", f"{size} patients, {part} with the finding, {at}"
                 figures |= {f"moved_{key}": float(np.nanmean(moved)), f"spread_{key}": float(np.nanstd(moved))}
                 meanings |= {f"moved_{key}": f"AUROC moved by, {words}", f"spread_{key}": f"and its deviation, {words}"}
-                for metric in HELD:
-                    figures[f"holds_{metric}_{key}"] = held[metric] / SETS
+                for metric, held in parts_that_hold(iter(judged), truth, HELD).items():
+                    figures[f"holds_{metric}_{key}"] = held
                     meanings[f"holds_{metric}_{key}"] = f"interval of {metric} holds, {words}"
     report("noised", figures, meanings)
 

@@ -45,7 +45,7 @@ from wardround_common.messages.rounds import (
 from wardround_common.messages.vote import Ballot, VoteRequest
 from wardround_common.metrics.class_counts import ClassCounts
 from wardround_common.metrics.intensities import LEAST_DEVIATION, Intensities, NoisyIntensities
-from wardround_common.metrics.noised import NoisedCounts, counts_of
+from wardround_common.metrics.noised import NoisedCounts
 from wardround_common.metrics.sums import LOSS_LIMIT, UNIT
 from wardround_common.metrics.unlike import DistanceSums, FeatureSums, jackknifed
 from wardround_common.privacy.noisy_evaluation import SPLITS, Judging, noise_in_evaluation
@@ -63,6 +63,7 @@ from wardround_common.study.before import INPUT_TENSORS, Before, asks_before, as
 from wardround_common.study.file import Study
 from wardround_common.study.privacy import DistributedDpSgd, DpSgd
 from wardround_common.study.schedule import reach
+from wardround_common.study.sums import counts_before_noise
 from wardround_common.tasks.contract import Sums
 from wardround_common.tasks.registry import task_of
 
@@ -492,18 +493,12 @@ class Hospital:
     def _noised(self, request: EvaluateRequest, hospitals: int, threshold: int) -> NoisedCounts:
         """Count the patients of a split with noise, charged first: what this hospital alone needs, or its share."""
         study, split = self.study, cast(Judging, request.split)
-        task, variance = task_of(study.task), noise_in_evaluation(study, split, hospitals, threshold)
-        noised = task.noised
-        if noised is None:
-            raise PrivacyError("the study's task has no sums with noise")
-        cells = noised.cells(study.task)
+        variance = noise_in_evaluation(study, split, hospitals, threshold)
         with charged(self.judged.get(split), self.stream, request.round, request.parameters, share=str(variance)):
-            total = np.zeros(cells, np.int64)
-            for vector in patient_sums(self.built.network, study, self.dataset.split(split), finite=True).vectors():
-                sums = task.read(vector, study.task)
-                total += counts_of(noised.told(sums), sums.records)
-            noise = discrete_gaussian(variance, cells, self.stream.child(f"noise in {split}", request.round))
-        return NoisedCounts(1, noised.blocks(study.task), total + noise)
+            each = patient_sums(self.built.network, study, self.dataset.split(split), finite=True)
+            exact = counts_before_noise(study, each)
+            noise = discrete_gaussian(variance, len(exact), self.stream.child(f"noise in {split}", request.round))
+        return NoisedCounts(1, task_of(study.task).noised_sums().blocks(study.task), exact + noise)
 
     def _withheld(self, whole: Sums) -> list[NDArray[np.int64]]:
         """Return what leaves of the model without each input, behind the rest; nothing where the study does not ask."""

@@ -14,7 +14,7 @@ from wardround_common.canonical import cut, joined, pieces
 from wardround_common.errors import MessageError, OutdatedError, PrivacyError, StorageError
 from wardround_common.keys.identity import Identity, Roster
 from wardround_common.messages.vote import sign_ballot
-from wardround_common.privacy.noisy_sum import least_survivors
+from wardround_common.privacy.noisy_sum import has_noise, least_survivors
 from wardround_common.secagg.agreement import AgreementKey
 from wardround_common.secagg.encoding import Encoding
 from wardround_common.secagg.exchange import (
@@ -189,9 +189,8 @@ class Desk:
                 raise MessageError("a different list of survivors was already confirmed")
             return sign_survivors(self.identity, before.statement)
         least = self.study.aggregation.min_hospitals
-        # Fewer than these have too little noise between them (docs/distributed-privacy.md); round 0 is what a study
-        # adds up before its first.
-        if what == "train" or number == 0 or self.study.noised:
+        # Fewer than these have too little noise between them (docs/distributed-privacy.md).
+        if has_noise(self.study, what, number):
             least = least_survivors(self.study, len(terms.members), terms.threshold)
         confirmed, signature = Uploaded(terms).confirm(self._who(), heads, least)
         kept = joined(terms.digest, terms.places(*confirmed.survivors), confirmed.statement)

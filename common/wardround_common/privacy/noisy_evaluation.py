@@ -14,9 +14,9 @@ from typing import Literal
 from wardround_common.errors import PrivacyError
 from wardround_common.metrics.noised import ONE
 from wardround_common.privacy.accounting import SampledGaussian, least_noise
-from wardround_common.privacy.noisy_sum import LEAST_VARIANCE, ROUNDING_VARIANCE, least_survivors
+from wardround_common.privacy.noisy_sum import least_survivors, share_of_noise
 from wardround_common.study.file import Study
-from wardround_common.study.privacy import DistributedDpSgd, DpSgd
+from wardround_common.study.privacy import DpSgd
 from wardround_common.study.sums import threshold_for
 from wardround_common.tasks.registry import task_of
 
@@ -42,11 +42,16 @@ def evaluation_event(study: Study, split: Judging) -> SampledGaussian | None:
     epsilon, privacy = study.evaluation_epsilon, study.privacy
     if not study.noised or epsilon is None or not isinstance(privacy, DpSgd):
         return None
-    return SampledGaussian(_noise(epsilon, privacy.delta, sums_of(study, split)), 1.0, 1)
+    return SampledGaussian(noise_for(epsilon, privacy.delta, sums_of(study, split)), 1.0, 1)
 
 
 @lru_cache(maxsize=1024)
-def _noise(epsilon: float, delta: float, sums: int) -> float:
+def noise_for(epsilon: float, delta: float, sums: int) -> float:
+    """Return the least noise multiplier with which a number of sums over all patients keep to epsilon together.
+
+    Raises:
+        PrivacyError: none does.
+    """
     return least_noise(
         lambda noise: SampledGaussian(noise, 1.0, sums),
         epsilon,
@@ -67,8 +72,7 @@ def deviation(study: Study, split: Judging) -> float:
     event = evaluation_event(study, split)
     if event is None:
         raise PrivacyError("the study's sums over validation and test patients have no noise")
-    noised = task_of(study.task).noised
-    found = event.noise_multiplier * math.sqrt(noised.blocks(study.task)) if noised else math.inf
+    found = event.noise_multiplier * math.sqrt(task_of(study.task).noised_sums().blocks(study.task))
     if found > MOST_DEVIATION:
         raise PrivacyError(
             "the noise that the sums over validation and test patients need is more than any count",
@@ -86,11 +90,7 @@ def noise_in_evaluation(study: Study, split: Judging, hospitals: int, threshold:
     Raises:
         PrivacyError: as :func:`deviation`.
     """
-    honest = 1
-    if isinstance(study.privacy, DistributedDpSgd):
-        honest = least_survivors(study, hospitals, threshold) - study.privacy.colluders
-    whole = (Fraction(deviation(study, split)) * ONE) ** 2 + ROUNDING_VARIANCE
-    return max(math.ceil(whole / honest), LEAST_VARIANCE)
+    return share_of_noise(study, (Fraction(deviation(study, split)) * ONE) ** 2, hospitals, threshold)
 
 
 def noise_in_sum(study: Study, split: Judging, hospitals: int, survivors: int) -> float:

@@ -6,15 +6,14 @@ docs/distributed-privacy.md, section 3.
 
 from __future__ import annotations
 
-import math
 from fractions import Fraction
 
 from wardround_common.errors import PrivacyError
 from wardround_common.metrics.intensities import patient_square
 from wardround_common.privacy.accounting import before_rounds
-from wardround_common.privacy.noisy_sum import LEAST_VARIANCE, ROUNDING_VARIANCE, least_survivors
+from wardround_common.privacy.noisy_sum import share_of_noise
 from wardround_common.study.file import Study
-from wardround_common.study.privacy import DistributedDpSgd, DpSgd
+from wardround_common.study.privacy import DpSgd
 
 MOST_VARIANCE = 1 << 62
 """Of one hospital's noise: what its sampler draws."""
@@ -33,11 +32,8 @@ def noise_in_intensities(study: Study, hospitals: int, threshold: int) -> int:
     event = before_rounds(privacy) if isinstance(privacy, DpSgd) else None
     if event is None:
         raise PrivacyError("the study's sums before the first round have no noise")
-    honest = 1
-    if isinstance(privacy, DistributedDpSgd) and study.aggregation.secure:  # a baseline's one hospital adds all of it
-        honest = least_survivors(study, hospitals, threshold) - privacy.colluders
-    whole = Fraction(event.noise_multiplier) ** 2 * patient_square(study.data.inputs) + ROUNDING_VARIANCE
-    variance = max(math.ceil(whole / honest), LEAST_VARIANCE)
+    whole = Fraction(event.noise_multiplier) ** 2 * patient_square(study.data.inputs)
+    variance = share_of_noise(study, whole, hospitals, threshold)
     if variance > MOST_VARIANCE:
         raise PrivacyError(
             "the noise that the sums of intensities need is more than a hospital can draw",

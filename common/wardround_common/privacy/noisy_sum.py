@@ -129,3 +129,22 @@ def least_survivors(study: Study, hospitals: int, threshold: int) -> int:
     if isinstance(study.privacy, DistributedDpSgd):
         return max(least, hospitals - study.privacy.dropouts)
     return least
+
+
+def share_of_noise(study: Study, whole: Fraction, hospitals: int, threshold: int) -> int:
+    """Return the variance of the integers that each hospital adds to a sum whose noise has this variance in all.
+
+    Under ``trust = "distributed"``: of a cohort of ``hospitals`` whose sums ``threshold`` of them open, any survivors
+    less any colluders have enough together. Else, and for the one hospital of a baseline, each has enough by itself.
+    """
+    honest = 1
+    if isinstance(study.privacy, DistributedDpSgd) and study.aggregation.secure:
+        honest = least_survivors(study, hospitals, threshold) - study.privacy.colluders
+    return max(math.ceil((whole + ROUNDING_VARIANCE) / honest), LEAST_VARIANCE)
+
+
+def has_noise(study: Study, what: str, number: int) -> bool:
+    """Tell whether a sum is over no fewer hospitals than have noise enough: updates, those before the first round
+    (0), and of a study that asks for it those over the patients on whom its model is judged.
+    """
+    return what == "train" or number == 0 or study.noised

@@ -9,7 +9,6 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from wardround_common.errors import ModelError
 from wardround_common.metrics.intervals import with_interval
 from wardround_common.metrics.patients import PatientSums
 from wardround_common.metrics.ranking import Floats
@@ -61,8 +60,9 @@ def evaluate(
     metrics = dict(_estimates(task, section, sums, whole, point, resamples, rng or np.random.default_rng(0)))
     if not isinstance(sums, PatientSums):
         metrics |= task.intervals(whole, point, metrics)
-    if noise and task.noised:
-        metrics = with_noise(metrics, moved_by_noise(section, task.noised.told(whole).astype(np.float64), point, noise))
+    if noise:
+        counts = task.noised_sums().told(whole).astype(np.float64)
+        metrics = with_noise(metrics, moved_by_noise(section, counts, point, noise))
     return SiteMetrics(
         patients=sums.patients if isinstance(sums, PatientSums) else None,
         images=whole.records,
@@ -93,11 +93,9 @@ def moved_by_noise(section: TaskSection, counts: Floats, point: Point | None, no
     Raises:
         ModelError: the task has no sums with noise.
     """
-    task = task_of(section)
-    if task.noised is None:
-        raise ModelError(f"the task '{section.name}' has no sums with noise")
-    rng, sums = np.random.default_rng(0), task.noised.settled(counts, section)
-    drawn = [task.noised.settled(counts + rng.normal(0.0, noise, len(counts)), section) for _ in range(DRAWN)]
+    task, noised = task_of(section), task_of(section).noised_sums()
+    rng, sums = np.random.default_rng(0), noised.settled(counts, section)
+    drawn = [noised.settled(counts + rng.normal(0.0, noise, len(counts)), section) for _ in range(DRAWN)]
     rows = np.stack([sums.to_vector(), *(one.to_vector() for one in drawn)])
     return {
         name: Moved(float(of[1:].mean() - of[0]), float(of[1:].std()))

@@ -4,6 +4,11 @@ from __future__ import annotations
 
 from typing import Any
 
+import numpy as np
+from numpy.typing import NDArray
+
+from wardround_common.metrics.noised import counts_of
+from wardround_common.metrics.patients import PatientSums
 from wardround_common.metrics.score_bins import LEVEL_EDGES, NOISED_EDGES, level_edge
 from wardround_common.metrics.shapes import Point
 from wardround_common.secagg.encoding import Encoding
@@ -45,6 +50,19 @@ def in_levels(study: Study, sums: Any) -> Any:
     """Return a task's sums as a hospital tells them: with scores counted in few levels, if the study asks for it."""
     coarser = task_of(study.task).in_levels
     return coarser(sums) if study.evaluation.levels and coarser else sums
+
+
+def counts_before_noise(study: Study, by_patient: PatientSums) -> NDArray[np.int64]:
+    """Count patients as they are before they get noise, (cells,) in :data:`noised.ONE`: each is one.
+
+    Raises:
+        ModelError: the task's sums get no noise.
+    """
+    task, total = task_of(study.task), np.zeros(task_of(study.task).noised_sums().cells(study.task), np.int64)
+    for vector in by_patient.vectors():
+        sums = task.read(vector, study.task)
+        total += counts_of(task.noised_sums().told(sums), sums.records)
+    return total
 
 
 def point_of(study: Study, validation: Sums) -> Point | None:

@@ -16,6 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 from pydantic import AfterValidator, ConfigDict, Field, model_validator
 
+from wardround_common.errors import ModelError
 from wardround_common.metrics.ranking import Floats
 from wardround_common.metrics.shapes import Curve, Estimate, GroupFigures, HorizonFigures, Point, ReliabilityBins
 from wardround_common.plugins.loading import admit, loaded, part
@@ -376,6 +377,16 @@ class Task(Generic[T, S]):
     """How its sums get noise where a study asks for it; None for a task whose sums have none."""
     fewest_groups: int = 3
     """Of how many groups on a table by group says more than the metrics."""
+
+    def noised_sums(self) -> NoisedSums[S, T]:
+        """Return how its sums get noise.
+
+        Raises:
+            ModelError: they get none.
+        """
+        if self.noised is None:
+            raise ModelError(f"the task '{self.name}' has no sums with noise")
+        return self.noised
 
     def length(self, section: T) -> int:
         """Return how many numbers the sums are."""

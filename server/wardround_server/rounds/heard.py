@@ -104,9 +104,7 @@ def form_of(study: Study, split: Split) -> Form:
 
 def _noised_form(study: Study, split: Split) -> Form:
     """Return how counts of patients with noise are added up, of whom nothing else is (``study.noise``)."""
-    noised, section = task_of(study.task).noised, study.task
-    if noised is None:
-        raise MessageError("the study's task has no sums with noise")
+    noised, section = task_of(study.task).noised_sums(), study.task
     cells, blocks = noised.cells(section), noised.blocks(section)
 
     def settled(sums: NoisedCounts) -> Any:

@@ -22,7 +22,7 @@ from wardround_common.messages.rounds import RUN_BYTES, EvaluateRequest, Failure
 from wardround_common.metrics.class_counts import ClassCounts
 from wardround_common.metrics.sums import UNIT
 from wardround_common.privacy.accounting import noise_multiplier_for
-from wardround_common.privacy.noisy_sum import NoisySum, least_survivors
+from wardround_common.privacy.noisy_sum import NoisySum, has_noise, least_survivors
 from wardround_common.results import Absence
 from wardround_common.secagg.exchange import Head
 from wardround_common.secagg.messages import Confirmation, ConfirmRequest, MaskedAnswer, Opened, OpenRequest
@@ -230,7 +230,7 @@ class Rounds:
             gathering = self._gather(made, members, question, here, size, counts, tell, absent)
         terms = made.result()
         survivors = gathering.names
-        noisy = terms.what == "train" or number == 0 or self.study.noised
+        noisy = has_noise(self.study, terms.what, number)
         least = least_survivors(self.study, len(members), terms.threshold) if noisy else terms.threshold
         enough(self.study, f"heard in round {number}", survivors, absent, least)
         if noted and noted[1] and list(noted[1]) != survivors:

@@ -9,9 +9,9 @@ from collections.abc import Iterator, Mapping, Sequence
 import numpy as np
 from numpy.typing import NDArray
 
-from wardround_common.errors import ModelError
 from wardround_common.messages.parameters import Vector
 from wardround_common.metrics import PatientSums
+from wardround_common.metrics.noised import ONE
 from wardround_common.metrics.shapes import Point
 from wardround_common.privacy.noisy_evaluation import noise_in_sum
 from wardround_common.results import (
@@ -34,7 +34,7 @@ from wardround_common.results.map_sums import MapCell, figures_of_maps
 from wardround_common.results.subgroup_sums import judge as judge_by_subgroup
 from wardround_common.results.withheld import figures_of_withheld
 from wardround_common.study.file import Study
-from wardround_common.study.sums import point_of
+from wardround_common.study.sums import counts_before_noise, point_of
 from wardround_common.tasks.contract import Sums
 from wardround_common.tasks.registry import task_of
 from wardround_simulation import jobs
@@ -93,8 +93,9 @@ def said_of_noised_test(
         return
     task, section = task_of(study.task), study.task
     noise = noise_in_sum(study, "test", len(names), len(names))
+    tests = functools.reduce(operator.add, (judged[name][0].test for name in names))
     point = next(iter(sites.values())).threshold
-    moved = moved_by_noise(section, _as_counted(study, [judged[name][0].test for name in names]), point, noise)
+    moved = moved_by_noise(section, counts_before_noise(study, tests) / ONE, point, noise)
     counted = (
         "Test figures are of the patients as they are, which a simulation knows. Between hospitals they would be of "
         f"counts with noise ([privacy] evaluation_epsilon), here of a standard deviation of {noise:.3g} patients each"
@@ -108,16 +109,6 @@ def said_of_noised_test(
         f"{counted}: {what}. The rounds' figures and the operating point of the federated model here have it; other "
         "models' operating points have none, so that decisions do not compare."
     )
-
-
-def _as_counted(study: Study, tests: Sequence[PatientSums]) -> NDArray[np.float64]:
-    """Count patients as hospitals do before they add noise, (cells,): each is one."""
-    task = task_of(study.task)
-    if task.noised is None:
-        raise ModelError(f"the task '{study.task.name}' has no sums with noise")
-    each = (task.read(vector, study.task) for sums in tests for vector in sums.vectors())
-    zero = np.zeros(task.noised.cells(study.task))
-    return sum((task.noised.told(sums) / max(1, sums.records) for sums in each), start=zero)
 
 
 def by_subgroup(

@@ -474,13 +474,13 @@ def test_a_cap_says_which_study_reserves_how_much_and_how_to_free_it(tmp_path: P
     how = {STUDY.digest(): "its run failed"}
     for ended, said in (({}, ""), (how, ", and its run failed")):
         with pytest.raises(PolicyError) as refusal:
-            check_spending(rules, ledger, second.digest(), 3, asked.event, asked.cohort, ended)
+            check_spending(rules, ledger, second.digest(), "second", 3, asked.event, asked.cohort, ended)
         name = STUDY.study.name
         digest = STUDY.digest()[:12]  # a study that was put right has the same name
         assert f"{reserved:.2f} is reserved by '{name}' {digest} (0 of 3 rounds charged{said})" in refusal.value.what
         assert f"To free what is reserved: wardround hospital close {digest}. Otherwise needed" in refusal.value.do
     ledger.close(STUDY.digest())
-    check_spending(rules, ledger, second.digest(), 3, asked.event, asked.cohort)
+    check_spending(rules, ledger, second.digest(), "second", 3, asked.event, asked.cohort)
 
 
 def test_what_open_studies_may_still_take_is_reserved(tmp_path: Path) -> None:
@@ -507,7 +507,7 @@ def test_what_a_study_spent_before_it_was_approved_anew_counts_for_its_cap(tmp_p
     with pytest.raises(PolicyError, match="cap over one study is 8") as refusal:
         approve(asked, ledger, policy(delta=1e-3, patient_epsilon=100.0))
     together = epsilon_of((less.times(2), asked.event.times(1)), 1e-3)
-    assert refusal.value.what.startswith("the next round would bring 12 patients")  # of three, two are charged
+    assert refusal.value.what.startswith("this study would bring 12 patients")
     assert f"to epsilon {together:.2f} " in refusal.value.what
 
 

@@ -19,12 +19,13 @@ from lived import NOW, Lived, named
 from wardround_client.hospital.hospital_audit import hospital_log
 from wardround_client.hospital.joining import begin, replace_keys
 from wardround_client.hospital.recovery import plan_rebuild
-from wardround_client.spending.account import Account, Ask, approve, part_of, parts_of
+from wardround_client.spending.account import Account, Ask, approve
 from wardround_client.spending.ledger.entries import Event
 from wardround_client.spending.ledger.past import BEGINNING, BEHIND, note_behind
 from wardround_client.spending.ledger.patients import KEY_NAME
 from wardround_client.spending.ledger.store import HEAD_NAME, LEDGER_NAME, existing_ledger, open_ledger
 from wardround_client.spending.ledger.told import Bound, Note, Told, bound
+from wardround_client.spending.parts import part_of, parts_of
 from wardround_client.spending.policy import DEFAULT_DELTA
 from wardround_client.state.hospital_folder import HospitalFolder
 from wardround_client.training.accounting import epsilon_of
@@ -168,7 +169,7 @@ def test_a_ledger_without_the_charge_of_an_evaluation_with_noise_is_found_and_th
     judge(lived, study, 1)
     validation = part_of(study.digest(), "validation")
     assert lived.ledger().books.rounds_of(validation) == [1]
-    assert "1 round charged, 1 confirmed" in lived.well(
+    assert "1 evaluation charged, 1 confirmed" in lived.well(
         "statement", "test (validation)", "--out", tmp_path / "v.statement"
     )
     put("trained", LEDGER_NAME, HEAD_NAME)(lived)

@@ -16,6 +16,7 @@ from wardround_client.hospital.joining import begin
 from wardround_client.spending.ledger.chain import Head
 from wardround_client.spending.ledger.entries import Event
 from wardround_client.spending.ledger.store import Ledger
+from wardround_client.spending.parts import part_of
 from wardround_client.spending.statement import find_study, state_epsilon
 from wardround_client.state.approvals import Approvals
 from wardround_client.state.hospital_folder import HospitalFolder
@@ -213,6 +214,11 @@ def test_a_hospital_writes_its_statement_at_the_studys_delta_and_over_nothing_el
     ledger.charge(digest, 2, cohort.digest, EVENT, "d" * 64, lambda books: None)
     assert typed(monkeypatch, digest[:8], "--state", folder.path, "--json") == 0
     assert json.loads(capsys.readouterr().out)["rounds_charged"] == EpsilonStatement.read(written).rounds_charged == 2
+    tested = part_of(digest, "test")
+    ledger.approve(tested, f"{proposed.study.name} (test)", 1, EVENT, cohort, "the data", lambda books: None)
+    ledger.charge(tested, 9, cohort.digest, EVENT, "d" * 64, lambda books: None)
+    assert typed(monkeypatch, f"{proposed.study.name} (test)", "--state", folder.path) == 0
+    assert "(delta 0.001), 1 evaluation charged, 0 confirmed" in capsys.readouterr().out
     assert typed(monkeypatch, "study-a", "--state", folder.path, "--out", written) == 7
     assert "a different file of this name" in capsys.readouterr().err
     assert typed(monkeypatch, "study-a", "--state", folder.path, "--out", "a.statement") == 0

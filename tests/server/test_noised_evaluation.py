@@ -27,10 +27,11 @@ from wardround_client.spending.account import (
     ask,
     ask_judged,
     known_to_ledger,
-    parts_of,
 )
 from wardround_client.spending.budget import state_budget
+from wardround_client.spending.budget_words import said_of_charges
 from wardround_client.spending.ledger.entries import Event
+from wardround_client.spending.parts import parts_of
 from wardround_client.state.hospital_folder import HospitalFolder
 from wardround_client.training.evaluation import sums_of
 from wardround_common.errors import MessageError, ModelError, PolicyError, PrivacyError
@@ -193,6 +194,22 @@ def test_what_is_spent_on_all_evaluations_is_within_the_epsilon_and_within_caps(
         hospital(tmp_path / "strict", rules=policy(patient_epsilon=1.5, study_epsilon=1.5, delta=1e-3))
 
 
+def test_words_of_a_budget_count_evaluations_and_not_rounds_of_those_who_are_judged_on(tmp_path: Path) -> None:
+    hospital(tmp_path)
+    tight = policy(patient_epsilon=1.5, study_epsilon=1.5, delta=1e-3)
+    with pytest.raises(PolicyError, match="at most 1 evaluation with this noise instead of 3") as refusal:
+        hospital(tmp_path / "strict", rules=tight)
+    assert "this study would bring 4 patients" in refusal.value.what
+    with pytest.raises(PolicyError, match=r"reserved by 'test \(validation\)' \w+ \(0 of 3 evaluations charged\)"):
+        hospital(tmp_path, LOCAL.but({"study.name": "second"}), policy(patient_epsilon=2.5, delta=1e-3))
+    ledger = opened(tmp_path)
+    (validation, _) = ask_judged(LOCAL, dataset(), ledger)
+    with pytest.raises(PolicyError, match="the next evaluation would bring 4 patients"):
+        Account(ledger, policy(patient_epsilon=0.5, delta=1e-3), validation).charge(1, "", insecure_stream(1, "any"))
+    said = [said_of_charges(one) for one in state_budget(ledger, 1e-3, None).studies]
+    assert said == ["0 of 3 evaluations", "0 of 1 evaluation", "0 of 3 rounds"]
+
+
 def test_an_evaluation_that_the_study_does_not_plan_has_no_noise_and_gets_no_answer(tmp_path: Path) -> None:
     of = LOCAL.but({"evaluation.every": 2})
     here = hospital(tmp_path, of)
@@ -233,7 +250,7 @@ def test_a_study_that_is_too_much_for_who_is_in_two_parts_under_one_name_reserve
     ledger, data = opened(tmp_path), dataset()
     parts = [replace(one, cohort=ledger.key.cohort(["shared"])) for one in ask_judged(LOCAL, data, ledger)]
     rules = policy(patient_epsilon=2.5, study_epsilon=2.5, delta=1e-3)
-    with pytest.raises(PolicyError, match="the test patients: the next round would bring 1 patient to epsilon"):
+    with pytest.raises(PolicyError, match="the test patients: this study would bring 1 patient to epsilon"):
         approve_all(parts, ask(LOCAL, data, ledger), ledger, rules)
     assert opened(tmp_path).books.open_studies() == []
 

@@ -13,8 +13,8 @@ from consortium import RUN
 from examples import DP
 from served import RULES, approve, listing, set_up
 from wardround_client.commands.hospital_cli import app
-from wardround_client.spending.account import parts_of
 from wardround_client.spending.ledger.store import existing_ledger, open_ledger
+from wardround_client.spending.parts import parts_of
 from wardround_client.spending.policy import POLICY_NAME
 from wardround_common.errors import PolicyError
 from wardround_common.messages.rounds import PrepareRequest

@@ -9,7 +9,7 @@ from rich.table import Table
 from rich.text import Text
 
 from wardround_client.spending.budget import BudgetStatement
-from wardround_client.spending.budget_words import level_name, over_cap, shown
+from wardround_client.spending.budget_words import level_name, over_cap, said_of_charges, shown
 from wardround_common.counting import count
 from wardround_common.pages.documents import documents
 
@@ -38,14 +38,14 @@ def screen(statement: BudgetStatement) -> Group:
         levels.add_row(level_name(level), f"{level.patients:,}", f"{level.patients_planned:,}")
     studies = Table(title="Studies", title_justify="left")
     studies.add_column("study")
-    for name in ("patients", "rounds charged", "not completed", "spent", "when done"):
+    for name in ("patients", "charged", "not completed", "spent", "when done"):
         studies.add_column(name, justify="right")
     studies.add_column("")
     for study in statement.studies:
         studies.add_row(
             Text(f"{study.name} {study.study[:12]}"),
             f"{study.patients:,}",
-            f"{study.charged} of {study.rounds}",
+            said_of_charges(study),
             str(study.unconfirmed),
             shown(study.epsilon_spent),
             shown(study.epsilon_planned),
@@ -60,6 +60,7 @@ def page(statement: BudgetStatement) -> str:
     environment.filters["shown"] = shown
     environment.filters["level_name"] = level_name
     environment.filters["over_cap"] = over_cap
+    environment.filters["said_of_charges"] = said_of_charges
     environment.filters["thousands"] = lambda number: f"{number:,}"
     most = max((max(level.patients, level.patients_planned) for level in statement.levels), default=0)
     widest = max(

@@ -80,6 +80,7 @@ def statement(
 
     from wardround_client.hospital.hospital_audit import note_statement
     from wardround_client.spending.ledger.store import existing_ledger
+    from wardround_client.spending.parts import unit_of
     from wardround_client.spending.statement import delta_for, find_study, state_epsilon
     from wardround_client.state.hospital_folder import HospitalFolder
     from wardround_client.state.state_folder import hospital_state
@@ -91,7 +92,7 @@ def statement(
     folder = HospitalFolder(state or hospital_state())
     ledger = existing_ledger(folder.path, folder.identity())
     digest = find_study(ledger.books, study)
-    delta = delta_for(folder, digest)
+    delta, name = delta_for(folder, ledger.books, digest), ledger.books.approved[digest].name
     made = state_epsilon(ledger, folder.settings().name, digest, delta, datetime.now(UTC))
     written = out or Path(f"{file_stem(made.hospital)}-{digest[:12]}.statement")
     try:
@@ -107,8 +108,8 @@ def statement(
         return
     spent = "without bound" if made.epsilon is None else f"at most epsilon {made.epsilon:.3f} (delta {made.delta:g})"
     typer.echo(
-        f"{made.hospital} states for {ledger.books.approved[digest].name} {digest[:12]}: {spent}, "
-        f"{count(made.rounds_charged, 'round')} charged, {made.rounds_confirmed} confirmed.\n\n"
+        f"{made.hospital} states for {name} {digest[:12]}: {spent}, "
+        f"{count(made.rounds_charged, unit_of(name))} charged, {made.rounds_confirmed} confirmed.\n\n"
         f"fingerprint  {made.fingerprint}\n\n"
         f"Wrote {written}: the recipient should compare this fingerprint with the roster's, or by telephone."
     )

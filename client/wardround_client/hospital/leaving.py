@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from wardround_client.hospital.hospital_audit import note_closing
-from wardround_client.spending.account import parts_of, whole_of
 from wardround_client.spending.ledger.books import Books
 from wardround_client.spending.ledger.store import HEAD_NAME, LEDGER_NAME, Ledger, open_ledger
+from wardround_client.spending.parts import parts_of, whole_of
 from wardround_client.state.hospital_folder import HospitalFolder
 from wardround_common.errors import PrivacyError
 

@@ -14,7 +14,6 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 from wardround_client.hospital.hospital_audit import hospital_log, note_refusal
-from wardround_client.spending.account import parts_of
 from wardround_client.spending.ledger.books import ENDED
 from wardround_client.spending.ledger.chain import Head
 from wardround_client.spending.ledger.past import BEGINNING, BEHIND, later_head, logs, note_behind
@@ -31,6 +30,7 @@ from wardround_client.spending.ledger.store import (
 )
 from wardround_client.spending.ledger.told import Bound, Told, bound, missing, read_told
 from wardround_client.spending.ledger.verify import verify
+from wardround_client.spending.parts import parts_of
 from wardround_client.spending.policy import DEFAULT_DELTA, POLICY_NAME, read_policy
 from wardround_client.state import identity_file
 from wardround_client.state.approvals import Approvals

@@ -14,7 +14,7 @@ from wardround_client.page.readings import Readings
 from wardround_client.service.asking import asking
 from wardround_client.service.status import STARTING, HospitalStatus, stopped_status
 from wardround_client.spending.budget import BudgetStatement, state_budget
-from wardround_client.spending.budget_words import level_name, over_cap, shown
+from wardround_client.spending.budget_words import level_name, over_cap, said_of_charges, shown
 from wardround_client.spending.ledger.store import HEAD_NAME, LEDGER_NAME, existing_ledger
 from wardround_client.spending.policy import DEFAULT_DELTA, POLICY_NAME, read_policy
 from wardround_client.state.approvals import WAITS, Approvals, Proposal
@@ -94,7 +94,13 @@ class HospitalPages:
             templates=Path(__file__).parent,
             again=self._named("wardround hospital page"),
             read_only=self._read_only,
-            filters={"shown": shown, "level_name": level_name, "over_cap": over_cap, "named": self._named},
+            filters={
+                "shown": shown,
+                "level_name": level_name,
+                "over_cap": over_cap,
+                "said_of_charges": said_of_charges,
+                "named": self._named,
+            },
         )
 
     def _named(self, command: str) -> str:

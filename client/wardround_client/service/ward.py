@@ -40,7 +40,6 @@ from wardround_client.spending.account import (
     ask_judged,
     check_promised,
     known_to_ledger,
-    parts_of,
     whom,
 )
 from wardround_client.spending.charge_note import Charge
@@ -48,6 +47,7 @@ from wardround_client.spending.ledger.past import check_not_behind
 from wardround_client.spending.ledger.store import Ledger, open_ledger
 from wardround_client.spending.ledger.told import Answers, read_told
 from wardround_client.spending.lineage import Lineage, check_paid, lineage
+from wardround_client.spending.parts import parts_of
 from wardround_client.spending.policy import POLICY_NAME, Policy, read_policy
 from wardround_client.spending.policy_check import Level, check_delta, check_kind, check_spending
 from wardround_client.state.approvals import Approvals
@@ -370,12 +370,12 @@ def plan(folder: HospitalFolder, study: Study) -> Planned:
     asked = ask(study, dataset, ledger)
     check_kind(policy, study, asked.patients)
     ended = {part: how for digest, how in outcomes(folder.path).items() for part in parts_of(digest)}
-    terms = (study.digest(), study.training.rounds, asked.event, asked.cohort)
+    terms = (asked.digest, asked.name, asked.rounds, asked.event, asked.cohort)
     spent = check_spending(policy, ledger, *terms, ended, asked.before)
     check_promised(asked, ledger)
     judged = []
     for one in ask_judged(study, dataset, ledger):
-        of = (one.digest, one.rounds, one.event, one.cohort)
+        of = (one.digest, one.name, one.rounds, one.event, one.cohort)
         with whom(one):
             check_delta(policy, one.patients)
             judged.append((one, check_spending(policy, ledger, *of, ended)))

@@ -23,6 +23,7 @@ from wardround_client.spending.ledger.entries import Event
 from wardround_client.spending.ledger.patients import Cohort
 from wardround_client.spending.ledger.spending import cost, histories_of
 from wardround_client.spending.ledger.store import Ledger
+from wardround_client.spending.parts import name_of, part_of, parts_of
 from wardround_client.spending.policy import Policy
 from wardround_client.spending.policy_check import (
     Level,
@@ -74,7 +75,7 @@ class Ask:
     @property
     def name(self) -> str:
         """What the ledger calls it."""
-        return f"{self.study.study.name} ({self.split})" if self.split else self.study.study.name
+        return name_of(self.study.study.name, self.split)
 
     @property
     def rounds(self) -> int:
@@ -136,21 +137,6 @@ def ask_judged(study: Study, dataset: Dataset, ledger: Ledger) -> tuple[Ask, ...
     return tuple(asked)
 
 
-def part_of(study: str, split: Judging) -> str:
-    """Return the digest under which the ledger has the patients of a split in the study of a digest."""
-    return hashlib.sha256(joined(b"wardround study judged on 1", study.encode(), split.encode())).hexdigest()
-
-
-def parts_of(study: str) -> tuple[str, ...]:
-    """Return the digests under which the ledger may have a study: its own first."""
-    return study, *(part_of(study, split) for split in SPLITS)
-
-
-def whole_of(part: str, studies: Iterable[str]) -> str:
-    """Return the digest of the study, among some, of which this is a part; its own if it is a part of none of them."""
-    return next((study for study in studies if part in parts_of(study)[1:]), part)
-
-
 def known_to_ledger(asked: Ask, ledger: Ledger) -> tuple[int, int]:
     """Count which of a study's patients earlier studies charged, by the ledger's names, and all that these charged.
 
@@ -209,7 +195,7 @@ def approve(asked: Ask, ledger: Ledger, policy: Policy | None) -> tuple[Level, .
                 check_delta(policy, asked.patients)
             else:
                 check_kind(policy, asked.study, asked.patients)
-            terms = (asked.digest, asked.rounds, asked.event, asked.cohort)
+            terms = (asked.digest, asked.name, asked.rounds, asked.event, asked.cohort)
             levels.extend(check_spending(policy, ledger, *terms, before=asked.before))
         check_promised(asked, ledger)
 
@@ -324,7 +310,7 @@ class Account:
         self._check_approved(books)
         if self.policy is None or self._cleared == books.terms:
             return
-        if check_next_round(self.policy, self.ledger, self._study, event, self.asked.cohort):
+        if check_next_round(self.policy, self.ledger, self._study, self.asked.name, event, self.asked.cohort):
             self._cleared = books.terms
 
     def _check_approved(self, books: Books) -> None:

@@ -4,12 +4,19 @@ from __future__ import annotations
 
 import math
 
-from wardround_client.spending.budget import BudgetStatement, SpendingLevel
+from wardround_client.spending.budget import BudgetStatement, SpendingLevel, StudySpending
+from wardround_client.spending.parts import unit_of
+from wardround_common.counting import count
 
 
 def shown(epsilon: float | None) -> str:
     """Write an epsilon so that it is never rounded down."""
     return "without bound" if epsilon is None else f"{math.ceil(epsilon * 1000) / 1000:.3f}"
+
+
+def said_of_charges(study: StudySpending) -> str:
+    """Say how much of what a study may charge it has: rounds, or evaluations."""
+    return f"{study.charged} of {count(study.rounds, unit_of(study.name))}"
 
 
 def over_cap(statement: BudgetStatement) -> str:

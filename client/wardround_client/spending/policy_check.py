@@ -17,6 +17,7 @@ from wardround_client.spending.ledger.entries import Event
 from wardround_client.spending.ledger.patients import Cohort
 from wardround_client.spending.ledger.spending import Cost, Histories, cost, histories_of
 from wardround_client.spending.ledger.store import Ledger
+from wardround_client.spending.parts import unit_of
 from wardround_client.spending.policy import Policy
 from wardround_common.counting import count
 from wardround_common.errors import PolicyError
@@ -96,6 +97,7 @@ def check_spending(
     policy: Policy,
     ledger: Ledger,
     study: str,
+    name: str,
     rounds: int,
     event: Event,
     cohort: Cohort,
@@ -104,6 +106,7 @@ def check_spending(
 ) -> tuple[Level, ...]:
     """Check that all rounds of a study stay within the caps, beside all that open studies may still take.
 
+    ``name``: what the ledger calls it, or the part of it that is asked about.
     ``before``: what is added up with noise before the first of them.
     ``ended``: in words how the runs of studies ended that are over, by digest, for the message.
 
@@ -117,7 +120,7 @@ def check_spending(
     def asked(count: int) -> Spent:
         return books.asked(study, rounds - left + count, event, before, cohort.digest)
 
-    weigh = _Weigh(policy, ledger, cohort, (spent, others))
+    weigh = _Weigh(policy, ledger, cohort, (spent, others), unit_of(name), "this study")
     caps = policy.budget
     own = books.spent(study)
     weigh.alone().check("one study", caps.study_epsilon, lambda count: together(own, asked(count)), left)
@@ -139,7 +142,7 @@ def check_spending(
     return weigh.levels(together(spent, others), together(spent, others, asked(left)))
 
 
-def check_next_round(policy: Policy, ledger: Ledger, study: str, event: Event, cohort: Cohort) -> bool:
+def check_next_round(policy: Policy, ledger: Ledger, study: str, name: str, event: Event, cohort: Cohort) -> bool:
     """Check that one more round of a study stays within the caps.
 
     Gives whether all that is planned does, so that no later round needs a check until something else is approved.
@@ -149,7 +152,7 @@ def check_next_round(policy: Policy, ledger: Ledger, study: str, event: Event, c
     """
     books, caps = ledger.books, policy.budget
     spent, planned = books.spent(), books.planned()
-    weigh = _Weigh(policy, ledger, cohort, (spent, planned))
+    weigh = _Weigh(policy, ledger, cohort, (spent, planned), unit_of(name), f"the next {unit_of(name)}")
     own = together(books.spent(study), books.left(study))
     if weigh.within(caps.patient_epsilon, together(spent, planned)) and weigh.alone().within(caps.study_epsilon, own):
         return True
@@ -176,18 +179,21 @@ class _Reserved:
 
     def said(self, epsilon: float) -> str:
         how = f", and {self.ended}" if self.ended else ""
-        rounds = f"{self.charged} of {count(self.rounds, 'round')} charged"
+        rounds = f"{self.charged} of {count(self.rounds, unit_of(self.name))} charged"
         return f"{epsilon:.2f} is reserved by '{self.name}' {self.digest} ({rounds}{how})"
 
 
 class _Weigh:
     """The patients of a study, and what histories that hold them would cost at the policy's delta."""
 
-    def __init__(self, policy: Policy, ledger: Ledger, cohort: Cohort, known: tuple[Spent, ...]) -> None:
+    def __init__(
+        self, policy: Policy, ledger: Ledger, cohort: Cohort, known: tuple[Spent, ...], unit: str, asks: str
+    ) -> None:
         numbers = {digest: ledger.cohort(digest).numbers for digest in {digest for part in known for digest in part}}
         self._histories: Histories = histories_of(numbers | {cohort.digest: cohort.numbers})
         self._within: NDArray[np.bool_] = self._histories.within(cohort.digest)
         self._policy = policy
+        self._unit, self._asks = unit, asks
         self._carried = ledger.books.carried_epsilon
         self._delta = policy.budget.delta + ledger.books.carried_delta
 
@@ -225,8 +231,7 @@ class _Weigh:
         over = after.epsilon > cap
         if not over.any():
             return
-        count = int(self._histories.patients[self._within][over].sum())
-        who = f"{count:,} patient{'s' if count != 1 else ''}"
+        who = count(int(self._histories.patients[self._within][over].sum()), "patient")
         worst = float(after.epsilon.max())
         if math.isinf(self._carried):
             raise PolicyError(
@@ -243,16 +248,15 @@ class _Weigh:
         bound += f", {self._carried:.2f} of it carried over when the ledger was rebuilt" if self._carried else ""
         needed = [f"a cap of {math.ceil(worst * 100) / 100:.2f}"]
         if rounds > 1 and (most := self._most_rounds(cap, spent_after, rounds)):
-            needed.append(f"at most {most} round{'s' if most > 1 else ''} with this noise instead of {rounds}")
+            needed.append(f"at most {count(most, self._unit)} with this noise instead of {rounds}")
         needed += ["to leave these patients out", "a study with more noise"]
         holding = [(one, float(self._cost(one.left).epsilon[over].max())) for one in reserved if one.left]
         holding = sorted(((one, held) for one, held in holding if held > 0), key=lambda pair: -pair[1])
         held = "".join(f"; {one.said(epsilon)}" for one, epsilon in holding)
         free = [f"wardround hospital close {one.digest}" for one, _ in holding]
         freeing = f"To free what is reserved: {', or '.join(free)}. Otherwise needed" if free else "Needed"
-        asks = "the next round" if rounds == 1 else "this study"
         raise PolicyError(
-            f"{asks} would bring {who} to epsilon {worst:.2f}{bound} (at delta {self._delta:g}), "
+            f"{self._asks} would bring {who} to epsilon {worst:.2f}{bound} (at delta {self._delta:g}), "
             f"where the policy's cap over {what} is {cap:g}{held}",
             do=f"{freeing}: {', or '.join(needed)}.",
         )

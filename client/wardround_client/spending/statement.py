@@ -8,6 +8,7 @@ from datetime import datetime
 from wardround_client.spending.ledger.books import ENDED, Books
 from wardround_client.spending.ledger.spending import cost, histories_of
 from wardround_client.spending.ledger.store import Ledger
+from wardround_client.spending.parts import whole_of
 from wardround_client.spending.policy import DEFAULT_DELTA, POLICY_NAME, read_policy
 from wardround_client.state.approvals import Approvals
 from wardround_client.state.hospital_folder import HospitalFolder
@@ -36,15 +37,16 @@ def find_study(books: Books, word: str) -> str:
     return meant[0]
 
 
-def delta_for(folder: HospitalFolder, study: str) -> float:
-    """Return the delta that a study states; the policy's, else 1e-5, if it states none or is no longer kept here.
+def delta_for(folder: HospitalFolder, books: Books, study: str) -> float:
+    """Return the delta that a study states, or the study of which this is a part; the policy's, else 1e-5, if it states
+    none or is no longer kept here.
 
     Raises:
         StorageError: what is kept of the study is damaged.
         PrivacyError: the policy is wrong.
     """
     try:
-        privacy = Approvals(folder.path / "studies").get(study).study.privacy
+        privacy = Approvals(folder.path / "studies").get(whole_of(study, books.approved)).study.privacy
     except ApprovalError:
         privacy = None
     if isinstance(privacy, DpSgd):

@@ -16,6 +16,7 @@ from dataclasses import dataclass
 from wardround_client.training.accounting import SampledGaussian, epsilon_of
 from wardround_client.training.local_work import PrivacyPlan, plan_privacy
 from wardround_common.errors import PrivacyError
+from wardround_common.privacy.noisy_evaluation import SPLITS, deviation, noise_in_sum, sums_of
 from wardround_common.privacy.noisy_sum import NoisySum
 from wardround_common.study.file import Study
 from wardround_common.study.privacy import DistributedDpSgd, DpSgd
@@ -54,6 +55,20 @@ class Distributed:
 
 
 @dataclass(frozen=True)
+class Judging:
+    """The noise in the counts of those on whom the model is judged, where the study states an epsilon for them."""
+
+    split: str
+    """validation or test."""
+    epsilon: float
+    """The most that all sums over them cost one of them."""
+    sums: int
+    """How many these are."""
+    deviation: float
+    """The standard deviation of the noise in each count of a sum over all hospitals, in patients."""
+
+
+@dataclass(frozen=True)
 class StudyPlan:
     """A study's plan for hospitals of given sizes."""
 
@@ -66,6 +81,8 @@ class StudyPlan:
     """Of the average of the hospitals' updates, weighted by patients."""
     distributed: Distributed | None
     """None for one hospital: there is no sum."""
+    judging: tuple[Judging, ...] = ()
+    """Empty where the sums over validation and test patients have no noise."""
 
 
 def plan_study(study: Study, patients: Sequence[int], parameters: int, dropouts: int, colluders: int) -> StudyPlan:
@@ -73,7 +90,7 @@ def plan_study(study: Study, patients: Sequence[int], parameters: int, dropouts:
 
     Raises:
         PrivacyError: the study has no differential privacy, its delta is too large for the hospitals, or more may
-            drop out or collude than leave any noise.
+            drop out or collude than leave any noise; or no noise keeps to the epsilon of those who are judged on.
         RoundError: a distributed study does not allow a sum over this number of hospitals.
     """
     privacy = study.privacy
@@ -94,6 +111,7 @@ def plan_study(study: Study, patients: Sequence[int], parameters: int, dropouts:
         local,
         _of_average(local, parameters),
         _distributed(study, patients, parameters, dropouts, colluders) if len(patients) > 1 else None,
+        tuple(_judging(study, len(patients))),
     )
 
 
@@ -114,6 +132,20 @@ def _planned(study: Study, patients: int) -> PrivacyPlan:
     if plan is None:
         raise PrivacyError("the study has no differential privacy")
     return plan
+
+
+def _judging(study: Study, hospitals: int) -> Iterator[Judging]:
+    """Say how much noise is in a sum over all hospitals: with local trust that of each, else as they share it out."""
+    shared, epsilon = isinstance(study.privacy, DistributedDpSgd), study.evaluation_epsilon
+    if not study.noised or epsilon is None:
+        return
+    for split in SPLITS:
+        noise = (
+            noise_in_sum(study, split, hospitals, hospitals)
+            if shared
+            else deviation(study, split) * math.sqrt(hospitals)
+        )
+        yield Judging(split, epsilon, sums_of(study, split), noise)
 
 
 def _spend(study: Study, plan: PrivacyPlan, patients: int, parameters: int, in_sum: float | None = None) -> Spend:

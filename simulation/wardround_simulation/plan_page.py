@@ -6,6 +6,7 @@ import math
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
+from wardround_common.counting import count
 from wardround_common.study.file import Study
 from wardround_simulation.plan import Spend, StudyPlan
 
@@ -72,6 +73,12 @@ def notes(plan: StudyPlan) -> Iterator[str]:
         f"{plan.parameters:,} parameters; real gradients disagree, and stay below it. Over the study the signal grows "
         "with the steps, the noise with their root."
     )
+    for one in plan.judging:
+        yield (
+            f"{one.split.capitalize()} patients: epsilon at most {one.epsilon:g} for {count(one.sums, 'evaluation')}. "
+            f"Each count of all hospitals together gets noise of a standard deviation of {one.deviation:.3g} patients; "
+            "what that does to figures: docs/evaluation.md, 'With noise'."
+        )
     if plan.distributed is None:
         yield "Distributed trust needs a sum over two or more hospitals."
         return

@@ -281,14 +281,20 @@ def test_an_epsilon_that_no_noise_keeps_to_is_refused() -> None:
         evaluation_event(LOCAL.but({"privacy.evaluation_epsilon": 1e-9, "privacy.delta": 1e-9}), "validation")
 
 
+def told_by(of: Study) -> str:
+    return " ".join(sentence for passage in describe(of) for sentence in passage.sentences)
+
+
 @pytest.mark.parametrize("of", [LOCAL, SHARES], ids=["local", "shares"])
 def test_a_study_says_what_leaves_and_what_it_costs(of: Study) -> None:
-    said = " ".join(sentence for passage in describe(of) for sentence in passage.sentences)
+    said, vast = told_by(of), told_by(of.but({"privacy.evaluation_epsilon": 500.0}))
     assert "counts of the patients of a split, each of whom counts as one" in said
     assert "costs at most epsilon 2 at delta 0.001 over the whole study" in said
     assert ("its share of the noise" in said) == (of is SHARES)
+    assert "evaluation sums: who reads them can become 7.4 times more certain, in odds" in said
     assert "These sums are exact" not in said
     assert "the evaluation sums, which are exact" not in said
+    assert "who reads them can become almost without bound more certain" in vast
 
 
 def test_a_study_without_the_key_has_the_digest_that_it_had() -> None:

@@ -18,11 +18,12 @@ from wardround_client import networks
 from wardround_client.training.accounting import SampledGaussian, epsilon_of
 from wardround_client.training.local_work import plan_privacy
 from wardround_common.errors import PrivacyError, StudyError
+from wardround_common.privacy.noisy_evaluation import noise_in_sum
 from wardround_common.study.file import read_study
 from wardround_common.study.template import study_text
 from wardround_simulation.plan import curve, plan_study
 from wardround_simulation.plan_cli import plan
-from wardround_simulation.plan_page import epsilons_around, said_of_start
+from wardround_simulation.plan_page import epsilons_around, notes, said_of_start
 
 app = typer.Typer(add_completion=False)
 app.command()(plan)
@@ -104,6 +105,22 @@ def test_a_distributed_study_is_planned_with_its_own_terms(tmp_path: Path, dropo
     assert made["all"]["epsilon"] <= 8 < 1.05 * made["all"]["epsilon"]
     local = answer["plan"]["local"][0]
     assert (local["steps"], local["noise_multiplier"]) == (rounds, made["all"]["noise_multiplier"])
+
+
+@pytest.mark.parametrize("shared", [False, True], ids=["local", "shares"])
+def test_a_plan_says_how_much_noise_is_in_the_counts_of_those_who_are_judged_on(shared: bool) -> None:
+    terms = {"trust": "distributed", "sampling_rate": 0.5, "dropouts": 1, "colluders": 1}
+    privacy, training = (DP | terms, {"local_epochs": None}) if shared else (DP, {})
+    noised = {"privacy": privacy | {"evaluation_epsilon": 2.0}, "aggregation": {"secure": True}, "training": training}
+    of = study(**noised)
+    made = plan_study(of, [40] * 4, 1000, *((1, 1) if shared else (0, 0)))
+    assert [(one.split, one.sums, one.epsilon) for one in made.judging] == [("validation", 3, 2.0), ("test", 1, 2.0)]
+    for one in made.judging:
+        assert one.deviation == pytest.approx(noise_in_sum(of, one.split, 4, 4))
+    assert "Validation patients: epsilon at most 2 for 3 evaluations. Each count of all" in " ".join(notes(made))
+    assert plan_study(study(privacy=DP), [40] * 4, 1000, 0, 0).judging == ()
+    if not shared:  # one hospital can plan, though it is too few for a sum
+        assert len(plan_study(of, [40], 1000, 0, 0).judging) == 2
 
 
 def test_a_distributed_study_over_too_few_hospitals_is_refused(tmp_path: Path) -> None:

@@ -68,15 +68,17 @@ def cost(study: Study) -> Iterator[str]:
 
 
 def _not_covered(study: Study) -> str:
-    if not study.noised:
+    epsilon = study.evaluation_epsilon
+    if not study.noised or epsilon is None:
         return (
             "It does not cover the counts and the evaluation sums, which are exact, or this study's settings if they "
             "were tuned on the same patients."
         )
     return (
-        f"The validation and the test patients have an epsilon of their own, {study.evaluation_epsilon:g} at the same "
-        "delta over the whole study, for the evaluation sums. Neither covers the numbers of patients and images, or "
-        "this study's settings if they were tuned on the same patients."
+        f"The validation and the test patients have an epsilon of their own, {epsilon:g} at the same delta over the "
+        f"whole study, for the evaluation sums: who reads them can become {_factor(epsilon)} more certain, in odds, "
+        "that somebody is among these patients. Neither covers the numbers of patients and images, or this study's "
+        "settings if they were tuned on the same patients."
     )
 
 

@@ -18,6 +18,7 @@ from link import until
 from services import NAMES, Federation
 from wardround_client.hospital.joining import begin
 from wardround_client.link.supernode import State, Status
+from wardround_client.page.hospital_page import hospital_pages
 from wardround_client.service.asking import asking
 from wardround_client.service.attendance import last_failure
 from wardround_client.service.hospital_service import HospitalService, open_log
@@ -202,6 +203,17 @@ def test_a_hidden_path_is_not_written_nor_what_lies_below_it(tmp_path: Path) -> 
     assert stream.getvalue().endswith("[path]: the disk is full; [path] is\n")
     assert ServiceLog(stream=stream).say("nothing is hidden") is None
     assert "nothing is hidden" in stream.getvalue()
+
+
+@pytest.mark.parametrize("name", ["ward", "ward two", "o'brien", 'the "old" ward'])
+def test_a_command_in_a_log_names_its_folder_as_documents_do(tmp_path: Path, name: str) -> None:
+    stream = io.StringIO()
+    folder = HospitalFolder(tmp_path / name)
+    (tmp_path / "images").mkdir()
+    begin(folder, "A", tmp_path / "images", None, datetime.now(UTC))
+    with hospital_pages(folder, 0, open_log(folder, stream=stream).say):
+        pass
+    assert stream.getvalue().endswith("for an address, run: wardround hospital page --state DIR\n")
 
 
 @pytest.mark.slow

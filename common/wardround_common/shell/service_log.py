@@ -18,6 +18,7 @@ import json
 import logging
 import math
 import re
+import shlex
 import sys
 import threading
 import time
@@ -61,7 +62,7 @@ class ServiceLog:
 
     ``hospital``: who speaks, if a hospital does. ``discreet``: say of errors and of other packages' warnings no text.
     ``hidden``: paths that no line may name, neither they themselves nor what lies below them; as whole paths, since
-    a folder called ``A`` is in many words.
+    a folder called ``A`` is in many words. A command has DIR in the place of the folder, as documents write it.
     """
 
     def __init__(
@@ -78,8 +79,9 @@ class ServiceLog:
         self._discreet = discreet
         self._stream = stream
         self._lock = threading.Lock()
-        paths = sorted({str(form) for path in hidden for form in (path.absolute(), path.resolve())}, key=len)
-        self._hidden = re.compile("|".join(rf"{re.escape(p)}(?:/[^\s'\":,;)]*)?" for p in reversed(paths)) or r"(?!)")
+        forms = {str(form) for path in hidden for form in (path.absolute(), path.resolve())}
+        longest = sorted(forms | {shlex.quote(form) for form in forms}, key=len, reverse=True)
+        self._hidden = re.compile("|".join(rf"{re.escape(p)}(?:/[^\s'\":,;)]*)?" for p in longest) or r"(?!)")
 
     def say(
         self,
@@ -93,7 +95,7 @@ class ServiceLog:
     ) -> None:
         """Write one line."""
         now = datetime.now(UTC)
-        text = self._hidden.sub("[path]", text)
+        text = self._hidden.sub("[path]", text).replace("--state [path]", "--state DIR")
         if self._as_json:
             time = now.isoformat(timespec="milliseconds").replace("+00:00", "Z")
             values = (time, level, event, study, round, hospital or self._hospital, text)

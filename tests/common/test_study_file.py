@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from wardround_common.errors import StudyError
 from wardround_common.strategies.registry import STRATEGY_KEYS
-from wardround_common.study.file import Study, parse_study, read_study
+from wardround_common.study.file import Study, parse_canonical, parse_study, read_study
 from wardround_common.study.template import example as usual
 from wardround_common.study.template import study_text
 from wardround_common.tasks.registry import TASKS
@@ -397,6 +397,21 @@ def test_a_byte_order_mark_is_not_a_fault(tmp_path: Path) -> None:
     path = tmp_path / "study.toml"
     path.write_text(GOOD, encoding="utf-8-sig")
     assert read_study(path) == parse_study(GOOD)
+
+
+def test_what_to_type_after_a_fault_names_the_file_and_only_a_file(tmp_path: Path) -> None:
+    path = tmp_path / "two words.toml"
+    path.write_text(GOOD.replace("rounds = 40", "rounds = 0"), encoding="utf-8")
+    with pytest.raises(StudyError) as of_a_file:
+        read_study(path)
+    assert of_a_file.value.do == f"Correct the file, then run: wardround study check '{path}'"
+    with pytest.raises(StudyError) as of_a_text:
+        parse_study(path.read_text(encoding="utf-8"))
+    assert "wardround study check" not in of_a_text.value.do
+    with pytest.raises(StudyError) as of_a_message:
+        parse_canonical(parse_study(GOOD).canonical().replace(b'"rounds":40', b'"rounds":0'))
+    assert of_a_message.value.faults
+    assert not of_a_message.value.do
 
 
 def test_a_file_of_a_gigabyte_is_refused_without_being_read(tmp_path: Path) -> None:

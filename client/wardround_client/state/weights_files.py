@@ -70,5 +70,5 @@ def kept_weights(folder: Path, study: Study) -> bytes | None:
         raise StudyError(
             f"the study's network begins with the file of weights '{named.name}' (SHA-256 {named.file}), which is not "
             "here",
-            do="Approve with the file: wardround hospital approve STUDY --weights FILE",
+            do=f"Approve with the file: wardround hospital approve {study.study.name} --weights FILE",
         ) from None

@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import shlex
 import tomllib
 from collections.abc import Iterator, Mapping, Sequence
 from functools import cached_property
@@ -593,11 +594,15 @@ def read_study(path: Path, settings: Mapping[str, Any] | None = None) -> Study:
         raise StudyError(
             f"line {line}: this is not UTF-8 text", where=str(path), do="Save the file as UTF-8 in your editor."
         ) from None
-    return parse_study(text, settings, where=str(path))
+    return parse_study(text, settings, where=str(path), file=path)
 
 
-def parse_study(text: str, settings: Mapping[str, Any] | None = None, *, where: str = "study") -> Study:
+def parse_study(
+    text: str, settings: Mapping[str, Any] | None = None, *, where: str = "study", file: Path | None = None
+) -> Study:
     """Parse the TOML text of a study, with some settings in the place of its own; ``where`` names it in errors.
+
+    ``file``: where its author can correct it, if that is known.
 
     Raises:
         StudyError: the text is not TOML, or says something that is not a study.
@@ -607,7 +612,8 @@ def parse_study(text: str, settings: Mapping[str, Any] | None = None, *, where: 
     except (ValueError, RecursionError) as error:  # a number of thousands of digits, a list nested a thousand deep
         raise bad_toml(text, error, where=where) from None
     put(tables, settings or {}, where)
-    return _study(tables, where=where, typed=list(settings or ()))
+    check = f"Correct the file, then run: wardround study check {shlex.quote(str(file))}" if file else _NO_FILE
+    return _study(tables, where=where, typed=list(settings or ()), do=check)
 
 
 def parse_canonical(data: bytes, *, where: str = "study") -> Study:
@@ -622,7 +628,7 @@ def parse_canonical(data: bytes, *, where: str = "study") -> Study:
         tables = None
     if not isinstance(tables, dict):
         raise StudyError("these bytes are not the canonical form of a study", where=where)
-    study = _study(tables, where=where)
+    study = _study(tables, where=where, do="")
     if study.canonical() != data:
         raise StudyError(
             "this study is not in its canonical form, so that its digest would not be its own", where=where
@@ -719,13 +725,7 @@ def _plain(value: Any) -> Any:
     return [_plain(one) for one in value] if isinstance(value, list | tuple | range) else value
 
 
-def _study(
-    tables: dict[str, object],
-    *,
-    where: str,
-    typed: Sequence[str] = (),
-    do: str = "Correct the file, then run: wardround study check FILE",
-) -> Study:
+def _study(tables: dict[str, object], *, where: str, typed: Sequence[str] = (), do: str) -> Study:
     def error(faults: list[str]) -> StudyError:
         meant = [key for key in typed if any(word in fault for word in key.split(".") for fault in faults)]
         settings = " and ".join(f"--set {key}" for key in meant)

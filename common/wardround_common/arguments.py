@@ -17,6 +17,7 @@ from os import PathLike
 from typing import Any, ParamSpec, TypeVar
 
 from wardround_common.errors import ArgumentError
+from wardround_common.kinds import kind_of, with_article
 
 P = ParamSpec("P")
 R = TypeVar("R")
@@ -73,9 +74,9 @@ def _kinds(node: ast.expr, names: Mapping[str, Any]) -> list[_Kind]:
         return [_PLAIN[name]]
     found = names.get(name)
     if found is None:  # imported for type checkers alone
-        return [_Kind(f"a {name}", lambda value: any(of.__name__ == name for of in type(value).__mro__))]
+        return [_Kind(with_article(name), lambda value: any(of.__name__ == name for of in type(value).__mro__))]
     if isinstance(found, type):
-        return [_Kind(f"a {name}", lambda value: isinstance(value, found))]
+        return [_Kind(with_article(name), lambda value: isinstance(value, found))]
     return _kinds(ast.parse(repr(found), mode="eval").body, names)  # a name for other types
 
 
@@ -127,4 +128,4 @@ def _said(value: Any) -> str:
     if isinstance(value, str):
         return "text with a null character" if "\0" in value else "another text"
     kinds = list(dict.fromkeys(type(one).__name__ for one in value)) if isinstance(value, list | tuple) else []
-    return f"a {type(value).__name__}" + (f" of {' and '.join(kinds[:3])}" if kinds else "")
+    return kind_of(value) + (f" of {' and '.join(kinds[:3])}" if kinds else "")

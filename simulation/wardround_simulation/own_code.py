@@ -23,6 +23,7 @@ from wardround_client.networks import Network
 from wardround_client.tasks.contract import Loss
 from wardround_client.tasks.registry import LOSSES
 from wardround_common.errors import StudyError
+from wardround_common.kinds import kind_of
 from wardround_common.registry import Brought, bring
 from wardround_common.strategies.contract import Moments, Strategy, Values
 from wardround_common.strategies.registry import STRATEGIES, STRATEGY_KEYS
@@ -133,9 +134,7 @@ class _Build:
                 do="It is called with those of channels, outputs, norm and dims that it names.",
             ) from error
         if not isinstance(network, nn.Module):
-            raise StudyError(
-                f"your network is no torch.nn.Module but a {type(network).__name__}", where=_called(self.made)
-            )
+            raise StudyError(f"your network is no torch.nn.Module but {kind_of(network)}", where=_called(self.made))
         return network
 
 

@@ -60,7 +60,7 @@ LIES = {
     "exits": ("import sys; sys.exit(0)", r"failed at made_plugin/exits.py, line 12, in apply: SystemExit"),
     "double": ("return plane.astype(np.float64)", r"gives float64 \(24, 17\) in place of float32 \(24, 17\)"),
     "smaller": ("return plane[1:]", r"gives float32 \(23, 17\) in place of float32 \(24, 17\)"),
-    "nothing": ("return None", "gives a NoneType in place of"),
+    "nothing": ("return None", "gives None in place of"),
     "endless": ("return plane + np.float32('inf')", "gives what is not finite"),
     "bright": ("return plane * 2", "says that it scales to 0 and 1, and gives "),
     "random": ("return np.random.default_rng().random(plane.shape, np.float32)", "something else of the same image"),
@@ -76,7 +76,7 @@ OTHERS = {
     "asks": "from wardround_common.study.steps import step_of; step_of('made-plugin:in-place'); return plane",
 }
 WRONG = {
-    "number": ("STEP = 1", "its step 'number' is no Step but a int"),
+    "number": ("STEP = 1", "its step 'number' is no Step but an int"),
     "unsaid": (STEP.replace("{power}", "{strength}"), "does not say what it is: KeyError: 'strength'"),
     "cuts": (STEP.replace("scales=True)", "scales=True, area=lambda settings, plane: None)"), "it cuts images"),
     "odd": (STEP.replace("(Setting(", "(1, Setting("), "its settings are not 8 Setting at most"),

@@ -279,10 +279,10 @@ def test_what_is_not_installed_can_be_read_and_is_refused_with_what_to_do(site: 
     ("files", "why"),
     [
         ({"net.py": "import nothing_of_this_name"}, "network 'one-layer' cannot be imported .*ModuleNotFoundError"),
-        ({"net.py": "NETWORK = 1"}, "network 'one-layer' is no Network but a int"),
+        ({"net.py": "NETWORK = 1"}, "network 'one-layer' is no Network but an int"),
         ({"net.py": NETWORK.replace("return nn", "return 1 / 0, nn")}, "cannot be built: ZeroDivisionError"),
         ({"net.py": NETWORK.replace("return nn", "return 1, nn")}, "no torch.nn.Module but a tuple"),
-        ({"steps.py": "STRATEGY = 1"}, "strategy 'part' is no Strategy but a int"),
+        ({"steps.py": "STRATEGY = 1"}, "strategy 'part' is no Strategy but an int"),
         (
             {"steps.py": STRATEGY.replace("return None, (", "return None, (1 / 0 + ")},
             "strategy 'part' fails: ZeroDivision",
@@ -511,7 +511,7 @@ def test_a_new_study_of_a_plugins_task_is_written_with_its_pin(site: Path, monke
             'name="classification",',
             "its task 'brightness' calls itself 'classific",
         ),
-        ("TASK = Task", "TASK = 1 or Task", "its task 'brightness' is no Task but a int"),
+        ("TASK = Task", "TASK = 1 or Task", "its task 'brightness' is no Task but an int"),
         ("import numpy as np", "import nothing_so", "its task 'brightness' cannot be imported"),
     ],
 )

@@ -108,7 +108,7 @@ def test_hospitals_need_no_sink_and_do_not_run_it(site: Path) -> None:
         (("print(json", "from asyncio import CancelledError as E; raise E; print(json"), "failed at .* Cancelled"),
         (("print(json", "time.sleep(2); print(json"), "its sink 'lines' did not end within 0.05 s"),
         (("def close", "def finish"), "its sink 'lines' opens a Lines, which has no close"),
-        (("Sink(Lines)", "Sink(lambda run: None)"), "opens a NoneType, which has no write and no close"),
+        (("Sink(Lines)", "Sink(lambda run: None)"), "opens None, which has no write and no close"),
     ],
 )  # fmt: skip
 def test_a_sink_that_fails_hangs_or_is_none_is_told_as_itself_and_the_run_goes_on(

@@ -139,8 +139,8 @@ def with_one(value: float) -> Any:
         ({"images": np.zeros((2, 1, 16, 16))}, "there is no 'target'"),
         ([(np.zeros((1, 16, 16)), 0)], "is a tuple of 2"),
         ([(np.zeros((1, 16, 16)), 0, "a"), (np.zeros((1, 8, 8)), 0, "b")], "differ in their shapes"),
-        (np.zeros((4, 1, 16, 16)), "a hospital cannot be a ndarray"),
-        (7, "a hospital cannot be a int"),
+        (np.zeros((4, 1, 16, 16)), "a hospital cannot be an ndarray"),
+        (7, "a hospital cannot be an int"),
     ],
 )
 def test_what_does_not_fit_is_refused_with_the_reason(given: Any, says: str) -> None:

@@ -186,7 +186,7 @@ def test_an_own_network_is_probed_before_a_patient_is_charged() -> None:
         (Wrong, r"it gives \(2, 4\) in place of \(2, 2\)"),
         (Broken, "AttributeError"),
         (lambda channels, outputs: nn.Linear(channels, outputs, bias="no", device="x"), "cannot be built"),
-        (lambda: 7, "no torch.nn.Module but a int"),
+        (lambda: 7, "no torch.nn.Module but an int"),
         (needy, "needs width"),
         (Linear(1, 2), "already made"),
         ("resnet18", "Study.new"),

@@ -120,7 +120,7 @@ def test_arguments_of_the_right_kinds_reach_the_function(tmp_path: Path) -> None
 
 def test_a_key_or_a_step_of_another_kind_is_said_in_words() -> None:
     study = phantom_study()
-    with pytest.raises(StudyError, match="key is a int, not text"):
+    with pytest.raises(StudyError, match="key is an int, not text"):
         study.but({3: 1})  # type: ignore[dict-item]  # that is wrong
     for steps in (3, [3], np.zeros(3)):
         with pytest.raises(StudyError, match="steps"):
@@ -212,10 +212,10 @@ def test_a_study_of_keywords_is_that_of_the_usual_file_with_these_values() -> No
         (lambda of: wardround.sweep(of, "x", {"training.rounds": 3}), "no values to try"),
         (lambda of: wardround.compare("runs"), "runs must be a list"),
         (lambda of: wardround.compare(["runs"]), "fewer than two runs"),
-        (lambda of: wardround.simulate(of, {"a": 3, "b": 4, "c": 5}, workers=1, progress=False), "cannot be a int"),
+        (lambda of: wardround.simulate(of, {"a": 3, "b": 4, "c": 5}, workers=1, progress=False), "cannot be an int"),
         (
             lambda of: wardround.simulate(of, 5, workers=1, progress=False),
-            "hospitals must be a path or text or a Pool or a mapping or None; it is a int",
+            "hospitals must be a path or text or a Pool or a mapping or None; it is an int",
         ),
         (lambda of: wardround.simulate(of, ".", workers=0, progress=False), "0 workers are not enough"),
     ],

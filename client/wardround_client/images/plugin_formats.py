@@ -19,6 +19,7 @@ import numpy as np
 from wardround_client.images.formats.contract import Format, Plain
 from wardround_client.images.source import HEAD, check_pixel_count
 from wardround_common.errors import DataError, ImageRefused, PluginError
+from wardround_common.kinds import kind_of
 from wardround_common.plugins.blame import FAULTS, LONGEST, failed_at
 from wardround_common.plugins.files import read_files
 from wardround_common.plugins.limited import Limited, asked_again
@@ -190,7 +191,7 @@ def let_in(pinned: Iterable[str]) -> None:
         of: Any = part("format", name)
         if not isinstance(of, Format):
             raise PluginError(
-                f"its format {part_of(name)!r} is no Format but a {type(of).__name__}",
+                f"its format {part_of(name)!r} is no Format but {kind_of(of)}",
                 where=f"plug-in {here.package} {here.version}",
             )
         limited = Limited(f"its format {part_of(name)!r}", f"plug-in {here.package} {here.version}", LIMIT_S)
@@ -233,7 +234,7 @@ def _said(plain: Plain) -> tuple[object, ...]:
 def _fault(plain: Any) -> str:
     """Say what is wrong with what a plug-in says of a file; nothing if it can be used."""
     if not isinstance(plain, Plain):
-        return f"gives no Plain but a {type(plain).__name__}"
+        return f"gives no Plain but {kind_of(plain)}"
     stored: Any = plain.stored
     is_array = isinstance(stored, np.ndarray) and bool(stored.size)
     if not is_array or stored.dtype.kind not in "uif" or stored.dtype.itemsize > LARGEST_ITEM:

@@ -46,6 +46,7 @@ from wardround_client.networks._stored import read_weights as read_weights
 from wardround_client.networks._vae import VariationalAutoEncoder as VariationalAutoEncoder
 from wardround_client.networks._vae import class_means as class_means
 from wardround_common.errors import PluginError, StudyError, WardroundError
+from wardround_common.kinds import kind_of
 from wardround_common.messages.parameters import Fixed, Layout, Vector, vector_digest
 from wardround_common.plugins.blame import FAULTS
 from wardround_common.plugins.names import is_plugin, package_of, part_of
@@ -73,7 +74,7 @@ def find(name: str) -> Network:
     network = NETWORKS[name]
     if not isinstance(network, Network):
         where, part = f"plug-in {package_of(name)}", part_of(name)
-        raise PluginError(f"its network {part!r} is no Network but a {type(network).__name__}", where=where)
+        raise PluginError(f"its network {part!r} is no Network but {kind_of(network)}", where=where)
     return network
 
 
@@ -203,13 +204,13 @@ def _built(name: str, of: Network, channels: int, outputs: int, norm: Norm, dims
             do=f"It was asked for {channels} channels, {outputs} outputs, norm = '{norm}' and {dims} dimensions.",
         ) from error
     if not isinstance(network, nn.Module):
-        raise PluginError(f"{what} is no torch.nn.Module but a {type(network).__name__}", where=where)
+        raise PluginError(f"{what} is no torch.nn.Module but {kind_of(network)}", where=where)
 
     def check_shape(module: nn.Module, given: tuple[torch.Tensor, ...], made: object) -> None:
         records, _, *space = given[0].shape
         wanted = (records, outputs, *(space if of.dense else ()))
         if not isinstance(made, torch.Tensor) or made.shape != wanted:
-            that = tuple(made.shape) if isinstance(made, torch.Tensor) else f"a {type(made).__name__}"
+            that = tuple(made.shape) if isinstance(made, torch.Tensor) else kind_of(made)
             raise PluginError(f"{what} gives {that} in place of {wanted} numbers", where=where)
 
     network.register_forward_hook(check_shape)

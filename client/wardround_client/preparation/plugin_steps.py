@@ -20,6 +20,7 @@ from typing import Any
 import numpy as np
 
 from wardround_common.errors import PluginError
+from wardround_common.kinds import kind_of
 from wardround_common.plugins.limited import Limited, asked_again
 from wardround_common.plugins.loading import imported_anew, loaded
 from wardround_common.plugins.names import Named, is_plugin, package_of, part_of
@@ -102,7 +103,7 @@ def _fit(one: Stated, values: Values) -> Apply:
     step = step_of(one.step)
     given: Any = _limited(one)(lambda: step.fit(one.settings, values if step.measures else values[:0]))
     if not callable(given):
-        raise _fault(one, f"fits to a {type(given).__name__}, and not to a function of a plane")
+        raise _fault(one, f"fits to {kind_of(given)}, and not to a function of a plane")
     apply: Apply = given
     return apply
 
@@ -134,7 +135,7 @@ def _once(one: Stated, apply: Apply, plane: Values) -> Values:
     """Return what is made of a plane (rows, columns), as an array that the plug-in has no hand on."""
     given: Any = _limited(one)(lambda: apply(plane.copy()))
     if not isinstance(given, np.ndarray) or given.shape != plane.shape or given.dtype != np.float32:
-        of = f"{given.dtype} {given.shape}" if isinstance(given, np.ndarray) else f"a {type(given).__name__}"
+        of = f"{given.dtype} {given.shape}" if isinstance(given, np.ndarray) else kind_of(given)
         raise _fault(one, f"gives {of} in place of float32 {plane.shape}", do="Return values.astype(np.float32).")
     made: Values = np.array(given)
     if not np.isfinite(made).all():

@@ -16,6 +16,7 @@ from wardround_client.tasks.registry import local_task, loss_of
 from wardround_client.training.apart import rehearse_apart
 from wardround_client.training.network_probe import defects_of
 from wardround_common.errors import PluginError, PrivacyError, StudyError
+from wardround_common.kinds import kind_of
 from wardround_common.plugins.blame import FAULTS, blamed
 from wardround_common.plugins.names import is_plugin
 from wardround_common.registry import is_own
@@ -105,7 +106,7 @@ def why_not(network: nn.Module, study: Study, space: tuple[int, ...]) -> str | N
             try:
                 logits = network(images)
                 if not isinstance(logits, torch.Tensor) or logits.shape != wanted:
-                    given = tuple(logits.shape) if isinstance(logits, torch.Tensor) else f"a {type(logits).__name__}"
+                    given = tuple(logits.shape) if isinstance(logits, torch.Tensor) else kind_of(logits)
                     return f"it gives {given} in place of {wanted} numbers"
                 losses = loss(logits, local.noise(study.task, count, space))
                 losses.mean().backward()  # type: ignore[no-untyped-call]
@@ -147,7 +148,7 @@ def check_loss(study: Study) -> None:
     except Exception as error:
         raise fault(f"{whose} loss fails: {type(error).__name__}: {error}", where=where, do=do) from error
     if not isinstance(together, torch.Tensor) or together.shape != (count,):
-        given = tuple(together.shape) if isinstance(together, torch.Tensor) else f"a {type(together).__name__}"
+        given = tuple(together.shape) if isinstance(together, torch.Tensor) else kind_of(together)
         raise fault(f"{whose} loss gives {given} for {count} records", where=where, do=do)
     if not torch.isfinite(together).all() or not together.requires_grad:
         raise fault(f"{whose} loss gives what is not finite, or has no gradient", where=where, do=do)

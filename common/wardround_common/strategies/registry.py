@@ -12,6 +12,7 @@ from pydantic import AfterValidator, TypeAdapter, ValidationError
 from wardround_common import strategies
 from wardround_common.errors import PluginError, StudyError
 from wardround_common.installed import installed
+from wardround_common.kinds import kind_of
 from wardround_common.messages.parameters import Vector
 from wardround_common.plugins.names import is_plugin, package_of, part_of
 from wardround_common.registry import Registry, loads
@@ -52,7 +53,7 @@ def _of_plugin(name: str) -> Strategy:
     found = STRATEGIES[name]
     whose = Whose(f"its strategy {part_of(name)!r}", f"plug-in {package_of(name)}", PluginError)
     if not isinstance(found, Strategy):
-        raise PluginError(f"{whose.subject} is no Strategy but a {type(found).__name__}", where=whose.where)
+        raise PluginError(f"{whose.subject} is no Strategy but {kind_of(found)}", where=whose.where)
     return replace(found, name=name, step=Checked(found.step, whose))
 
 

@@ -271,7 +271,7 @@ def _target(given: str, where: str) -> str:
     package, _, name = given.replace(":", ".").rpartition(".")
     known = _BY_SMALL_LETTERS.get(name.lower())
     if known is None or not (package == "" or package == "monai.networks.nets" or _MODULE.fullmatch(package)):
-        raise StudyError(f"{DEFINITION} is a {given[:80]!r}, {_none_of_ours()}", where=where)
+        raise StudyError(f"{DEFINITION} is {given[:80]!r}, {_none_of_ours()}", where=where)
     return known
 
 

@@ -8,6 +8,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from wardround_common.errors import StudyError
+from wardround_common.kinds import kind_of
 
 _WORD = re.compile(r"[A-Za-z][A-Za-z0-9_.-]*")
 _KEY = re.compile(r"[A-Za-z_][A-Za-z0-9_]*(\.[A-Za-z_][A-Za-z0-9_]*)*")
@@ -103,7 +104,7 @@ def put(tables: dict[str, Any], settings: Mapping[str, Any], where: str) -> None
     for key, value in settings.items():
         if not isinstance(key, str):
             raise StudyError(
-                f"a setting's key is a {type(key).__name__}, not text",
+                f"a setting's key is {kind_of(key)}, not text",
                 where=where,
                 do="Write it like 'training.rounds'.",
             )

@@ -24,6 +24,7 @@ from pydantic import AfterValidator, BaseModel, ConfigDict, Field, model_seriali
 
 from wardround_common.errors import PluginError
 from wardround_common.installed import file_of, files_in, name_of
+from wardround_common.kinds import kind_of
 from wardround_common.plugins.loading import loaded
 from wardround_common.plugins.names import is_plugin, package_of, part_of
 from wardround_common.registry import Registry, either
@@ -171,7 +172,7 @@ def step_of(name: str) -> Step:
     found: object = STEPS[name]
     if not isinstance(found, Step):
         where = f"plug-in {package_of(name)}"
-        raise PluginError(f"its step {part_of(name)!r} is no Step but a {type(found).__name__}", where=where)
+        raise PluginError(f"its step {part_of(name)!r} is no Step but {kind_of(found)}", where=where)
     return found
 
 

@@ -10,6 +10,7 @@ from pydantic_core import InitErrorDetails
 from wardround_common import tasks
 from wardround_common.errors import PluginError
 from wardround_common.installed import installed
+from wardround_common.kinds import kind_of
 from wardround_common.plugins.names import is_plugin, package_of, part_of
 from wardround_common.registry import Registry, loads
 from wardround_common.tasks.contract import Task, TaskSection
@@ -32,7 +33,7 @@ def check_of_plugin(name: str) -> None:
     found: object = TASKS[name]
     where, said = f"plug-in {package_of(name)}", f"its task {part_of(name)!r}"
     if not isinstance(found, Task):
-        raise PluginError(f"{said} is no Task but a {type(found).__name__}", where=where)
+        raise PluginError(f"{said} is no Task but {kind_of(found)}", where=where)
     if found.name != name:
         do = f"Write name='{name}' in Task, and Literal['{name}'] in its section."
         raise PluginError(f"{said} calls itself {found.name!r}", where=where, do=do)

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from wardround_common.errors import PluginError
+from wardround_common.kinds import kind_of
 from wardround_common.plugins.limited import Limited
 from wardround_common.plugins.loading import part
 from wardround_common.plugins.names import package_of, part_of
@@ -24,7 +25,7 @@ def sink_of(name: str) -> Sink:
     """
     found: Any = part("sink", name)
     if not isinstance(found, Sink) or not callable(found.open):
-        raise PluginError(f"its sink {part_of(name)!r} is no Sink but a {type(found).__name__}", where=_where(name))
+        raise PluginError(f"its sink {part_of(name)!r} is no Sink but {kind_of(found)}", where=_where(name))
     return found
 
 
@@ -68,7 +69,7 @@ class PluginSink:
             missing = [of for of in ("write", "close") if not callable(getattr(writer, of, None))]
             if missing:
                 raise PluginError(
-                    f"its sink {part_of(self._name)!r} opens a {type(writer).__name__}, which has no "
+                    f"its sink {part_of(self._name)!r} opens {kind_of(writer)}, which has no "
                     f"{' and no '.join(missing)}",
                     where=_where(self._name),
                 )

@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 from wardround_client.tasks.registry import local_task
 from wardround_common.counting import count
 from wardround_common.errors import DataError
+from wardround_common.kinds import kind_of
 from wardround_common.study.file import Study
 from wardround_common.tasks.registry import task_of
 
@@ -90,7 +91,7 @@ def _parts(given: Any, where: str) -> tuple[Any, Any, Any]:
     if isinstance(given, Iterable) and not isinstance(given, str | bytes) and not hasattr(given, "shape"):
         return _of_items(list(given), where)
     raise DataError(
-        f"a hospital cannot be a {type(given).__name__}",
+        f"a hospital cannot be {kind_of(given)}",
         where=where,
         do="Give (images, targets, patients), a mapping with these, or a dataset of items with image, target, patient.",
     )
@@ -108,7 +109,7 @@ def _of_items(items: Sequence[Any], where: str) -> tuple[Any, Any, Any]:
         else:
             several = f" of {len(item)}" if isinstance(item, tuple | list) else ""
             raise DataError(
-                f"an item is a {type(item).__name__}{several}, and not (image, target, patient)",
+                f"an item is {kind_of(item)}{several}, and not (image, target, patient)",
                 where=place,
                 do="Let each item name its patient: patients are split and protected, never images.",
             )

@@ -20,6 +20,7 @@ from wardround_client.hospital.answering import Hospital, build, join
 from wardround_client.hospital.leaving import leave, release
 from wardround_client.hospital.secure_desk import Desk
 from wardround_client.preparation.dataset import Dataset
+from wardround_client.preparation.examples import Examples
 from wardround_client.spending.account import (
     Account,
     approve,
@@ -36,12 +37,14 @@ from wardround_client.state.hospital_folder import HospitalFolder
 from wardround_client.training.evaluation import sums_of
 from wardround_common.errors import MessageError, ModelError, PolicyError, PrivacyError
 from wardround_common.messages.rounds import EvaluateRequest, Failure, Parts, PrepareRequest
+from wardround_common.metrics.findings import FindingSums
 from wardround_common.metrics.noised import ONE, NoisedCounts
-from wardround_common.metrics.noised_scores import cells_of, settled, told
+from wardround_common.metrics.noised_scores import cells_of, told
 from wardround_common.metrics.sums import ScoreSums
 from wardround_common.privacy.noisy_evaluation import deviation, evaluation_event, noise_in_evaluation
 from wardround_common.randomness import insecure_stream
 from wardround_common.study.file import Study
+from wardround_common.tasks.registry import task_of
 from wardround_server.rounds.course import judge_study, run_study
 
 from test_distributed_rounds import SHARED  # isort: skip
@@ -55,6 +58,13 @@ LOCAL = study(privacy=DP | {"evaluation_epsilon": 2.0}, training={"rounds": 3}, 
 SHARES = study(
     privacy=SHARED | {"evaluation_epsilon": 2.0},
     training={"rounds": 2, "local_epochs": None, "batch_size": 24},
+    **SECTIONS,
+)
+THREE = LOCAL.but({"task.classes": ["a", "b", "c"], "training.rounds": 1})
+FOUND = study(
+    privacy=LOCAL.privacy.model_dump(),
+    task={"name": "findings", "classes": ["mass", "nodule"]},
+    training={"rounds": 1},
     **SECTIONS,
 )
 
@@ -89,19 +99,33 @@ def counted(here: Hospital, request: EvaluateRequest, hospitals: int = 4, thresh
     return NoisedCounts.read(here._evaluate(request, hospitals, threshold).sums, cells_of(2), 1)
 
 
+def labelled(data: Dataset, of: Study) -> Dataset:
+    """Label the same patients as a study of several classes or of findings does, of whom some are unknown."""
+
+    def anew(part: Examples) -> Examples:
+        if of.task.name == "findings":
+            known = np.stack([part.targets, np.where(part.patients % 3 == 0, -1, part.patients % 2)], axis=1)
+            return replace(part, targets=known)
+        return replace(part, targets=part.patients % len(of.groups))
+
+    return replace(data, train=anew(data.train), validation=anew(data.validation), test=anew(data.test))
+
+
 @pytest.mark.usefixtures("without_noise")
-@pytest.mark.parametrize("of", [SHARES, LOCAL], ids=["shares", "local"])
+@pytest.mark.parametrize("of", [SHARES, LOCAL, THREE, FOUND], ids=["shares", "local", "three", "findings"])
 def test_without_noise_the_sums_are_those_of_all_patients_in_levels(of: Study, tmp_path: Path) -> None:
     memory, here = Memory(of, tmp_path), consortium()
+    memory.at = {name: replace(one, dataset=labelled(one.dataset, of)) for name, one in memory.at.items()}
     final = run_study(of, memory, quiet, None, here)
     tested = judge_study(of, memory, final, here).test
-    built = build(of)
+    built, noised = build(of), task_of(of.task).noised_sums()
     networks.write_vector(built.network, built.layout, final.chosen.model)
     for split, found in (("validation", final.chosen.validation), ("test", tested)):
         each = [sums_of(built.network, of, one.dataset.split(split)) for one in memory.at.values()]  # type: ignore[arg-type]
         exact = sum(each[1:], each[0])
-        assert isinstance(found, ScoreSums)
-        assert found.to_vector().tolist() == settled(told(exact).astype(np.float64), 2).to_vector().tolist()
+        assert isinstance(found, ScoreSums | FindingSums)
+        read = noised.settled(noised.told(exact).astype(np.float64), of.task)
+        assert found.to_vector().tolist() == read.to_vector().tolist()
         assert found.records == exact.records
 
 

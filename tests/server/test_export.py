@@ -106,10 +106,14 @@ def test_a_public_release_has_no_statement_that_tells_a_small_number_of_patients
 ) -> None:
     run, of = tmp_path / "run", rostered(rounds=1)
     shutil.copytree(finished, run)
-    with_counts(run, {"a": 9, "b": 10, "c": None})
+    with_counts(run, {"a": 10, "b": 10, "c": None})
     given = [stated(tmp_path, of, name) for name in "abc"]
     export_run(run, tmp_path / "out", given, Release(public=True))
-    assert [path.name for path in (tmp_path / "out" / "statements").iterdir()] == ["hospital-2.statement"]
+    shown = sorted(path.name for path in (tmp_path / "out" / "statements").iterdir())
+    assert shown == ["hospital-1.statement", "hospital-2.statement"]
+    with_counts(run, {"a": 9, "b": 10, "c": None})  # all test patients less those of b would be about those of a
+    export_run(run, tmp_path / "one-small", release=Release(public=True))
+    assert not (tmp_path / "one-small" / "statements").exists()
     export_run(run, tmp_path / "whole")
     assert len([*(tmp_path / "whole" / "statements").iterdir()]) == 3
     with_counts(run, {"a": 9, "b": 9, "c": None})

@@ -121,26 +121,50 @@ def test_what_people_state_stands_in_the_card_as_text_and_never_as_markup(result
 
 
 def test_numbers_of_few_patients_are_hidden_with_those_from_which_they_follow(results: Results) -> None:
-    table = data(with_training(results, (40, 7), (4, 3)))
+    few = with_training(results, (40, 7), (4, 3))
+    table = data(few)
+    assert table is not None
+    *each, last = table.splitlines()[2:]
+    assert all(line.endswith("| – | – | – | – |") for line in each)
+    assert re.search(r"All together \| [\d,]+ \| [\d,]+ \| [\d,]+ \| [\d,]+ \|$", last)
+    shown = by_hospital(few)
+    assert shown is not None
+    assert " to " not in shown
+    assert " to " in str(by_hospital(results))
+    table = data(with_training(results, (40, 7)))
     assert table is not None
     first, second, *_, last = table.splitlines()[2:]
     assert first.endswith("| 47 | 47 | – | – |")
-    assert second.endswith(f"| {FEW} | {FEW} | – | – |")
-    assert "All together" not in last  # no column is shown whole: the sum of what is hidden can tell it
-    table = data(with_training(results, (40, 7)))
-    assert table is not None
-    assert re.search(r"All together \| [\d,]+ \| [\d,]+ \| – \| – \|$", table)
+    assert re.search(r"\| [\d,]+ \| [\d,]+ \| – \| – \|$", second)
+    assert re.search(r"All together \| [\d,]+ \| [\d,]+ \| [\d,]+ \| [\d,]+ \|$", last)
+
+
+def test_a_small_hospital_does_not_follow_from_all_test_patients_less_those_of_the_others(results: Results) -> None:
+    """A hospital's test patients follow from those it trains on, by the study's fractions: so no other's are shown."""
+    sites = results.evaluation[FEDERATED]
+    name = results.hospitals[0].name
+    few = sites[name].model_copy(update={"patients": 7, "images": 7})
+    small = results.model_copy(update={"evaluation": {FEDERATED: sites | {name: few}}})
+    for shown in (data(small), privacy(small)):
+        assert shown is not None
+        lines = [line for line in shown.splitlines() if any(f"| {one.name} |" in line for one in small.hospitals)]
+        assert len(lines) == len(small.hospitals)
+        assert not any(re.search(r"\| [\d,.]+ \|.*\d \|", line) for line in lines)
 
 
 def test_a_small_class_does_not_follow_from_all_images_less_the_other_classes(results: Results) -> None:
-    """Two hospitals have 3 and 2 images of a class: all theirs less those of the other class would be 5."""
+    """Two hospitals have 3 and 2 images of a class: all less those of the others would be 5."""
     few = with_training(results, (50, 3), (60, 2))
     table = data(few)
     assert table is not None
     first, second, *_, last = table.splitlines()[2:]
     assert first.endswith("| 53 | 53 | – | – |")
     assert second.endswith("| 62 | 62 | – | – |")
-    assert re.search(r"All together \| [\d,]+ \| [\d,]+ \| – \| – \|$", last)
+    assert all(line.endswith("| – | – |") for line in table.splitlines()[2:-1])
+    assert last.endswith("|")
+    assert "–" not in last
+    none = with_training(results, *[(50, 1)] * len(results.hospitals))
+    assert str(data(none)).splitlines()[-1].endswith("| – | – |")  # six in all
 
 
 @pytest.mark.parametrize(
@@ -378,11 +402,11 @@ def test_noise_and_epsilon_do_not_tell_how_few_a_hospital_trained_on(results: Re
     """The noise follows from the study file and the number of patients, so that each number has its own."""
     shown = privacy(with_training(results, (4, 3)))
     assert shown is not None
-    first, second, *_ = shown.splitlines()[2:]
     spent = results.hospitals[0].privacy
     assert spent is not None
-    assert first == f"| {results.hospitals[0].name} | – | {spent.delta:g} | – |"
-    assert "–" not in second
+    for line, one in zip(shown.splitlines()[2:], results.hospitals, strict=True):  # of one it would follow from others'
+        assert line == f"| {one.name} | – | {spent.delta:g} | – |"
+    assert "–" not in str(privacy(results))
 
 
 def test_the_card_counts_nobodys_images_in_its_alarms(results: Results) -> None:

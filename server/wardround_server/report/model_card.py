@@ -207,34 +207,28 @@ def suppressed(value: int) -> str:
 def data(results: Results) -> Raw | None:
     """Show each hospital's training data; None where the coordinator knows none of it.
 
-    The images of each class are shown only where none of a hospital's numbers is small: with the sum the small one
-    could be found. The last row is the sum of the columns in which every hospital's number is shown, and so tells
-    nothing that these do not: of hidden numbers even a sum of several can leave one value only.
+    Where a number of one hospital is small, none of its kind is shown of any, and only their sum: by the others', from
+    which their test patients follow, all test patients would tell it.
     """
     known = [one for one in results.hospitals if one.train is not None and results.study.trains(one.name)]
     if not known:
         return None
     words = results.study.groups
-    rows, every = [], [_counts(one) for one in known]
-    for one, (patients, images, *classes) in zip(known, every, strict=True):
-        few = any(0 < each < SMALLEST for each in classes)
-        small = 0 < patients < SMALLEST
-        shown = [suppressed(patients), FEW if small and images < SMALLEST else "–" if small else f"{images:,}"]
-        rows.append([one.name, *shown, *("–" if few or small else f"{each:,}" for each in classes)])
+    every = [_counts(one) for one in known]
+    sums = [sum(column) for column in zip(*every, strict=True)]
+    hidden = hides_sizes(results)
+    few = hidden or any(0 < each < SMALLEST for counts in every for each in counts[2:])
+    rows = [
+        [one.name, *(NOT_SHOWN if (hidden, few)[place > 1] else f"{each:,}" for place, each in enumerate(counts))]
+        for one, counts in zip(known, every, strict=True)
+    ]
     if len(known) > 1:
-        columns = zip(zip(*every, strict=True), [*zip(*rows, strict=True)][1:], strict=True)
-        whole = [_sum_of(values, cells) for values, cells in columns]
-        if set(whole) != {"–"}:
-            rows.append(["All together", *whole])
+        of_classes = [NOT_SHOWN if any(0 < each < SMALLEST for each in sums[2:]) else f"{each:,}" for each in sums[2:]]
+        rows.append(["All together", *map(suppressed, sums[:2]), *of_classes])
     heads = ["Hospital", "Training patients", records(results.study).capitalize(), *(f"“{word}”" for word in words)]
     if results.study.data.record == "patient":  # each is one record: the same number twice
         heads, rows = heads[:2] + heads[3:], [row[:2] + row[3:] for row in rows]
     return table(heads, rows)
-
-
-def _sum_of(values: Sequence[int], shown: Sequence[str]) -> str:
-    """Write the sum of a column of which every number is shown."""
-    return "–" if {"–", FEW} & set(shown) else f"{sum(values):,}"
 
 
 def _counts(one: HospitalRecord) -> list[int]:
@@ -345,9 +339,12 @@ def published(site: SiteMetrics, task: Task[Any, Any], digits: int) -> Judgement
 
 
 def by_hospital(results: Results) -> Raw | None:
-    """Show the headline and what is compared beside it, hospital by hospital; None where only sums are known."""
+    """Show the headline and what is compared beside it, hospital by hospital; None where only sums are known.
+
+    Where one's number of patients is not published, no interval is, from which another's would follow.
+    """
     task, sites = task_of(results.study.task), results.evaluation.get(FEDERATED, {})
-    names = list(dict.fromkeys((task.headline, *task.compared)))
+    names, hidden = list(dict.fromkeys((task.headline, *task.compared))), hides_sizes(results)
     rows = []
     for name, site in ordered_sites(results, sites):
         if name in (ALL, TRAINED, EXTERNAL):
@@ -357,7 +354,7 @@ def by_hospital(results: Results) -> Raw | None:
             rows.append([label, FEW, *("–" for _ in names[1:])])
         else:
             mark = "" if site.enough else FEW_SIDES
-            figures = (_cell(site, task.metric(each), DIGITS) for each in names)
+            figures = (_cell(site, task.metric(each), DIGITS, interval_too=not hidden) for each in names)
             rows.append([label + mark, *figures])
     head = ["Test patients of", *(task.metric(name).label for name in names)]
     return table(head, rows) if rows else None
@@ -465,21 +462,26 @@ def calibration(results: Results, card: Card) -> list[str]:
     return said
 
 
-def few_train(one: HospitalRecord) -> bool:
-    """Tell whether a hospital is known to have trained on too few patients for their number to be published."""
-    return one.train is not None and one.train.patients < SMALLEST
+def hides_sizes(results: Results) -> bool:
+    """Tell whether no hospital's number of patients is published, nor what it follows from: that of one is small.
+
+    Of how many patients the model is tested in all is published, and a hospital's part of them follows from its
+    training patients and the study: what all others leave is the one's.
+    """
+    sites = results.evaluation.get(FEDERATED, {}).values()
+    trained = [one.train.patients for one in results.hospitals if one.train and results.study.trains(one.name)]
+    return any(many < SMALLEST for many in trained) or any(map(_few, sites))
 
 
 def privacy(results: Results) -> Raw | None:
     """Show what the study cost the patients of each hospital.
 
-    Of few training patients neither epsilon nor noise is shown: with the study file, both tell how many there are.
+    Where numbers of patients are not shown, neither epsilon nor noise is: with the study file, both tell them.
     """
-    rows = []
+    rows, hidden = [], hides_sizes(results)
     for one in results.hospitals:
         if one.privacy is None:
             continue
-        hidden = few_train(one)
         shown = [number(one.privacy.epsilon, 2), f"{one.privacy.delta:g}", number(one.privacy.noise_multiplier, 2)]
         rows.append([one.name, "–", shown[1], "–"] if hidden else [one.name, *shown])
     return table(["Hospital", "ε spent", "δ", "Noise multiplier"], rows) if rows else None

@@ -267,11 +267,9 @@ def _privacy(results: Results) -> PrivacyClaim | None:
     privacy = results.study.privacy
     if not isinstance(privacy, DpSgd):
         return None
-    each = [
-        max(one.privacy.epsilon, privacy.epsilon) if model_card.few_train(one) else one.privacy.epsilon
-        for one in results.hospitals
-        if one.privacy
-    ]  # of few patients the study's bound: with the study file, what they spent tells how many they are
+    each = [one.privacy.epsilon for one in results.hospitals if one.privacy]
+    if model_card.hides_sizes(results):
+        each.append(privacy.epsilon)  # the study's bound: what was spent tells, with the study file, how many
     spent = max(each, default=privacy.epsilon)
     bound = f"No training patient spent more than epsilon {spent:.3g} at delta {privacy.delta:g}"
     if results.engine != DEPLOYED:

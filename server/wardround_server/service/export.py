@@ -27,7 +27,7 @@ from wardround_common.results import DEPLOYED
 from wardround_common.storage import read_whole, write_atomically
 from wardround_common.study.file import Study, parse_canonical
 from wardround_common.study.roster import keys_of
-from wardround_server.report.model_card import few_train
+from wardround_server.report.model_card import hides_sizes
 from wardround_server.rounds import exported_model
 from wardround_server.rounds.approval import ApprovalBook
 
@@ -64,7 +64,7 @@ def export_run(
 ) -> list[str]:
     """Export a finished run's model, with the statements that were kept and those given now; name the files.
 
-    A public release has the statements of hospitals that are known to have trained on enough patients.
+    A public release has the statements of hospitals that are known to have trained on enough patients, if all have.
 
     Raises:
         StorageError: the run is not over, or a file cannot be read or written.
@@ -112,8 +112,9 @@ def early_statements(run: Path) -> dict[str, tuple[int, int]]:
 
 def _published(run: Path) -> frozenset[str]:
     """Name the hospitals of which all may know on how many patients they trained, as their statements tell."""
-    hospitals = exported_model.read_results(run).hospitals
-    return frozenset(one.name for one in hospitals if one.train is not None and not few_train(one))
+    results = exported_model.read_results(run)
+    known = () if hides_sizes(results) else results.hospitals
+    return frozenset(one.name for one in known if one.train is not None)
 
 
 def _study(run: Path) -> Study:

@@ -34,8 +34,10 @@ $(INSTALLED): pyproject.toml constraints.txt $(WITH_EXTRAS)
 	@$(PYTHON) -c 'import ensurepip, venv' 2>/dev/null || { echo "make: '$(PYTHON)' cannot make an environment; install its venv module (Debian: python3-venv)" >&2; exit 1; }
 	@# An environment that is there keeps the Python that it was made with: two of them in one do not work.
 	test -x $(BIN)/python || $(PYTHON) -m venv .venv
-	$(BIN)/python -m pip install --quiet --disable-pip-version-check $(TORCH_PIP_ARGS) "$$(grep '^torch==' constraints.txt)"
-	$(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt --editable ".[$(EXTRAS)]"
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-compile $(TORCH_PIP_ARGS) "$$(grep '^torch==' constraints.txt)"
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-compile --constraint constraints.txt --editable ".[$(EXTRAS)]"
+	@# pip compiles 20,000 files one after another; -qq, since some packages have templates that are no Python yet.
+	@$(BIN)/python -m compileall -qq -j 0 .venv/lib || true
 	@touch $@
 
 install: $(INSTALLED) ## make the environment in .venv
@@ -58,7 +60,7 @@ cases: $(INSTALLED) ## small odd inputs, from folders without names to full disk
 	PYTHONPATH=tests $(BIN)/python -m cases
 
 $(WITH_RAY): $(INSTALLED)
-	$(BIN)/python -m pip install --quiet --constraint constraints.txt --editable ".[ray]"
+	$(BIN)/python -m pip install --quiet --no-compile --constraint constraints.txt --editable ".[ray]"
 	@touch $@
 
 test-slow: $(WITH_RAY) ## the tests that take longer: real engines, whole runs

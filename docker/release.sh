@@ -26,7 +26,7 @@ mkdir "$source" "$release"
 # The source as it is committed, with modes that do not depend on this checkout, and tools that are known by their hashes.
 git archive HEAD | tar -x --no-same-permissions -C "$source"
 "$python" -m venv "$place/tools"
-"$place/tools/bin/pip" install --quiet --disable-pip-version-check --no-deps --require-hashes \
+"$place/tools/bin/pip" install --quiet --disable-pip-version-check --no-compile --no-deps --require-hashes \
   -r docker/requirements-build.txt -r docker/requirements-sbom.txt
 "$place/tools/bin/pip" wheel --quiet --disable-pip-version-check --no-deps --no-build-isolation --no-index \
   --wheel-dir "$release" "$source"

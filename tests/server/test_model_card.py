@@ -11,7 +11,7 @@ from wardround_common.errors import StorageError
 from wardround_common.metrics.maps import MapSums
 from wardround_common.metrics.shapes import Estimate
 from wardround_common.metrics.sum_intervals import AT_MOST, INDEPENDENT, OF_SPREAD
-from wardround_common.results import ALL, EXTERNAL, FEDERATED, TRAINED, Results, SubgroupFigures, Subgrouping
+from wardround_common.results import ALL, DEPLOYED, EXTERNAL, FEDERATED, TRAINED, Results, SubgroupFigures, Subgrouping
 from wardround_common.results.evaluation import OF_PATIENTS
 from wardround_common.results.map_sums import MapCell, figures_of_maps
 from wardround_common.results.parts import Part
@@ -348,6 +348,17 @@ def test_a_figure_of_all_has_as_many_decimals_wherever_a_card_has_it(
     assert card.judgement is not None
     assert card.judgement.metrics["brier"] == round(0.123456, decimals)
     assert f"{0.123456:.{decimals}f}." in " ".join(calibration(found, card))
+
+
+def test_a_card_says_what_of_its_figures_is_not_private_only_where_it_is_so(results: Results) -> None:
+    of = results.study.but({"aggregation.secure": True, "privacy.evaluation_epsilon": 9.0})
+    exact = "Not private in any case: the counts and the sums over validation and test patients"
+    noised = results.model_copy(update={"study": of})
+    assert exact in text_of(results)
+    assert exact in text_of(noised)  # of a simulation, which judges its test patients without noise
+    said = text_of(noised.model_copy(update={"engine": DEPLOYED}))
+    assert exact not in said
+    assert "Not private in any case: how many patients and images there are; and whatever was tried" in said
 
 
 def test_a_card_says_that_a_temperature_was_fitted_to_counts_with_noise(results: Results) -> None:

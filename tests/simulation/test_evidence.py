@@ -222,6 +222,19 @@ def test_the_first_line_names_the_class_that_its_figure_is_without() -> None:
         assert ("without" in dict(_verdict(evidence))["Good?"]) == bool(lacking)
 
 
+@pytest.mark.parametrize("deployed", [False, True])
+def test_the_first_lines_say_whose_epsilon_they_state_where_those_who_judge_have_another(deployed: bool) -> None:
+    """A simulation judges its test patients without noise."""
+    evidence = Evidence.model_construct(
+        study=tiny(privacy=DP | {"evaluation_epsilon": 9.0}, aggregation={"secure": True}),
+        deployed=deployed,
+        metrics={},
+        attacks=Attacks.model_construct(canaries=None, membership=None),
+    )
+    said = "ε at most 8 for those trained on, and 9 for those on whom it was judged" if deployed else "ε at most 8"
+    assert dict(_verdict(evidence))["Private?"] == said
+
+
 @pytest.mark.slow
 def test_a_hospital_that_states_more_than_was_planned_is_named_on_the_page(finished: Places_) -> None:
     folder, evidence = finished[0] / "evidence", verify(finished[0]).evidence

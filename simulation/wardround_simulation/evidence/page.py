@@ -113,6 +113,8 @@ def _verdict(evidence: Evidence) -> list[tuple[str, str]]:
     privacy = evidence.study.privacy
     private = isinstance(privacy, DpSgd)
     known = f"ε at most {privacy.epsilon:g}" if isinstance(privacy, DpSgd) else "no differential privacy"
+    if evidence.deployed and evidence.study.noised:
+        known += f" for those trained on, and {evidence.study.evaluation_epsilon:g} for those on whom it was judged"
     broken = canary is not None and not canary.holds
     if canary is not None:
         known += "; the claim is broken by the canary audit" if broken else "; the claim held against the canary audit"

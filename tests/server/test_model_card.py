@@ -393,13 +393,13 @@ def test_the_notes_of_a_card_count_nobodys_images(results: Results) -> None:
 
 
 def test_a_small_number_of_patients_with_maps_follows_from_no_interval_of_the_others(results: Results) -> None:
-    def rows(smaller: int) -> list[str]:
+    def rows(smaller: int, of: Results = results) -> list[str]:
         each = {name: MapCell(n, MapSums(n, n // 2, 2**19, 2**18, 2**18)) for name, n in (("A", 40), ("B", smaller))}
         study = results.study.model_copy(
             update={"evaluation": results.study.evaluation.model_copy(update={"maps": Maps(method="hires-cam")})}
         )
         found = figures_of_maps(study, each["A"] + each["B"], each)
-        shown = maps(results.model_copy(update={"maps": found}))
+        shown = maps(of.model_copy(update={"maps": found}))
         assert shown is not None
         return shown.splitlines()[2:]
 
@@ -407,6 +407,7 @@ def test_a_small_number_of_patients_with_maps_follows_from_no_interval_of_the_ot
     everybody, first = rows(6)
     assert everybody.startswith("| all hospitals | – | 0.50 | ")  # its interval and A's would tell 46 and 40
     assert first.startswith("| A | – | 0.50 | ")
+    assert rows(20, with_training(results, (4, 3)))[1].startswith("| A | – | 0.50 | ")  # 40 may be all that test at A
 
 
 def test_noise_and_epsilon_do_not_tell_how_few_a_hospital_trained_on(results: Results) -> None:
@@ -463,6 +464,9 @@ def test_subgroups_stand_in_the_card_and_a_small_one_follows_from_no_number_besi
     men, women = rows(7)  # all 127 are in model.json
     assert men.startswith(f"| sex: M | – | {figures}")
     assert women == f"| sex: F | {FEW} | – | – | – | – |"
+    men, women = rows(whole.images - 127)  # a hospital that did not tell apart its seven
+    assert men.startswith(f"| sex: M | – | {figures}")
+    assert women.startswith(f"| sex: F | – | {figures}")
     assert " to " not in "".join(rows(120, fewest=6))  # 5 of 6 found, 0.50 to 1.00, is of nobody but six
 
 

@@ -387,13 +387,15 @@ def by_group(results: Results) -> Raw | None:
 def subgroups(results: Results) -> Raw | None:
     """Show the figures of subgroups of patients; None where the run has none.
 
-    Beside a small subgroup no number of patients is shown: taken from all of them, the others would tell it.
+    Beside a small subgroup no number of patients is shown: taken from all of them, the others would tell it. So it is
+    where a hospital that is in none of them has few.
     """
-    task = task_of(results.study.task)
+    task, whole = task_of(results.study.task), results.evaluation.get(FEDERATED, {}).get(ALL)
     names = list(dict.fromkeys((task.headline, *task.compared)))
     rows = []
     for subgrouping in results.subgroups:
-        small = any(cell.patients < SMALLEST for cell in subgrouping.cells)
+        rest = whole.images - sum(cell.images for cell in subgrouping.cells) if whole else 0
+        small = 0 < rest < SMALLEST or any(cell.patients < SMALLEST for cell in subgrouping.cells)
         for cell in subgrouping.cells:
             label = f"{subgrouping.name}: {cell.value}"
             if cell.patients < SMALLEST:
@@ -413,13 +415,14 @@ def subgroups(results: Results) -> Raw | None:
 def maps(results: Results) -> Raw | None:
     """Show how much of the model's maps lies in lesions; None where the run has no such sums of enough patients.
 
-    Where one of the numbers of patients is small, none is shown: taken from all of them, the others would tell it.
+    Where one of the numbers of patients is small, none is shown: taken from all of them, the others would tell it. Nor
+    is any where a hospital's number of patients is not, since all test patients of another may have maps.
     """
     found = results.maps
     if found is None or found.everybody.patients < SMALLEST:
         return None
     each = {"all hospitals": found.everybody} | found.hospitals
-    small = any(one.patients < SMALLEST for one in each.values())
+    small = hides_sizes(results) or any(one.patients < SMALLEST for one in each.values())
     rows = [
         [
             name,

@@ -135,6 +135,8 @@ def test_show_says_what_exact_sums_tell_of_a_validation_patient() -> None:
     assert "with which label" in outlines
     assert "levels)" not in outlines
     assert "with which label" not in said(parse_study(study_text("a", task="generation", dp=False)))
+    made = said(parse_study(study_text("a", task="generation", dp=False)))
+    assert "of however many patients, whether the patient is among them." in made
     for task, whose in (("grades", "which grade is theirs"), ("measurement", "which quarter of the range is theirs")):
         few = said(parse_study(study_text("a", task=task)))
         assert "can guess better than by chance whether the patient is among those who are summed" in few

@@ -25,7 +25,7 @@ TOLD_BY_FEW = (
     "These sums are few numbers, and exact: whoever reads them with their models, and has an image of a patient, can "
     "guess better than by chance whether the patient is among those who are summed, masked or not: the fewer patients "
     "and the more evaluations, the better ([evaluation] every). A coordinator that sends a model made up for one image "
-    "finds out by one evaluation, of however many patients, whether the patient is among them, and which"
+    "finds out by one evaluation, of however many patients, whether the patient is among them"
 )
 TOLD_BY_MADE_UP_MODEL = (
     "A coordinator that sends a model made up for one image finds both out by one evaluation, of however many patients."
@@ -66,12 +66,14 @@ def leaves(study: Study) -> Iterator[str]:
 
 
 def _told_by_sums(study: Study) -> Iterator[str]:
-    """Say what exact sums tell of one patient; nothing of images that have no label."""
+    """Say what exact sums tell of one patient."""
     if study.evaluation.levels:
         yield f"{TOLD_BY_LEVELS} {TOLD_BY_MADE_UP_MODEL}"
     elif task_in(study).coarse:
-        yield f"{TOLD_BY_FEW} {task_in(study).group_words[0]} is theirs."
-    elif not task_in(study).generates:
+        yield f"{TOLD_BY_FEW}, and which {task_in(study).group_words[0]} is theirs."
+    elif task_in(study).generates:
+        yield f"{TOLD_BY_FEW}."
+    else:
         task = task_in(study)
         keys = [
             "every",

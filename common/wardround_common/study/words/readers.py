@@ -35,8 +35,8 @@ def seen(study: Study) -> Iterator[str]:
         yield _seen_external(study)
     if study.aggregation.secure:
         yield (
-            f"Sums over at least {study.aggregation.min_hospitals} hospitals: their updates, counts and score sums are "
-            "masked, and only the sum can be unmasked. This holds even if the coordinator lies, as long as the "
+            f"Sums over at least {study.aggregation.min_hospitals} hospitals: their updates, counts and evaluation sums "
+            "are masked, and only the sum can be unmasked. This holds even if the coordinator lies, as long as the "
             "hospitals know each other's keys and enough of them are honest (docs/secagg.md, sections 6 and 10)."
         )
         yield from said_of_graph(
@@ -49,8 +49,8 @@ def seen(study: Study) -> Iterator[str]:
         bound = "the epsilon above bounds" if isinstance(study.privacy, DpSgd) else "nothing bounds"
         yield (
             "It sees which hospitals took part in a round. By leaving one out of some rounds it can compare sums, "
-            "and so learn that hospital's number of images, and something about its update and scores; "
-            f"{bound} what the update reveals{', as its own bounds the scores' if study.noised else ''}."
+            "and so learn that hospital's number of images, and something about its update and evaluation sums; "
+            f"{bound} what the update reveals{', as its own bounds these sums' if study.noised else ''}."
         )
         return
     yield (

@@ -340,9 +340,9 @@ def as_data(groups: Sequence[Group]) -> dict[str, Any]:
 
 
 def headline_of(groups: Sequence[Group]) -> str:
-    """Return the label of the headline metric; several, if the studies' tasks differ."""
-    labels = {task_of(row.trial.study.task).first.label: None for group in groups for row in group.rows}
-    return " / ".join(labels)
+    """Return the label of the headline metric, with its unit; several, if the studies' tasks differ."""
+    tasks = (row.trial.study.task for group in groups for row in group.rows)
+    return " / ".join(dict.fromkeys(task_of(task).headed(task_of(task).first, task) for task in tasks))
 
 
 def picture(groups: Sequence[Group]) -> Figure:

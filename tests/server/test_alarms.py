@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
@@ -25,7 +26,7 @@ from wardround_common.study.template import study_text
 from wardround_common.tasks.segmentation import Segmentation
 from wardround_server.report import summary
 from wardround_server.report.alarms import alarms
-from wardround_server.report.story import story, verdict
+from wardround_server.report.story import key_numbers, story, verdict
 from wardround_server.report.tables import means, outside, quality
 from wardround_server.report.write import render
 from wardround_server.service.runs import Runs
@@ -238,3 +239,8 @@ def test_a_quarter_that_a_measurement_never_tells_is_said_in_words_of_numbers() 
         "rely on what it tells of such patients."
     ]
     assert "it tells a value in the right quarter of the range for 0 of the 6 test images of" in " ".join(story(found))
+    out = io.StringIO()
+    Console(file=out, width=200).print(summary(found))
+    assert "Mean absolute error (%), mean over hospitals" in out.getvalue()
+    assert "Mean absolute error (%), all test patients" in out.getvalue()
+    assert [one.value for one in key_numbers(found)][:2] == ["2.000 %", "2.000 %"]

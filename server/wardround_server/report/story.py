@@ -100,23 +100,24 @@ def key_numbers(results: Results) -> list[KeyNumber]:
     """Return the numbers at the head of the page; those that the run does not have are left out."""
     numbers = []
     mean, first = mean_over_hospitals(results, FEDERATED), results.headline
+    unit = f" {first.unit}" if first.unit else ""
     whole = results.evaluation.get(FEDERATED, {}).get(ALL)
     if mean is not None:
-        numbers.append(KeyNumber(f"Federated {first.term}", number(mean), f"mean over {_of_hospitals(results)}"))
+        numbers.append(KeyNumber(f"Federated {first.term}", number(mean) + unit, f"mean over {_of_hospitals(results)}"))
     if whole and whole.value(first.name) is not None:
         around = interval(whole.metrics[first.name])
         detail = f"95 % interval {around}" if around else f"{first.label}, no interval"
-        numbers.append(KeyNumber("All test patients", number(whole.value(first.name)), detail))
+        numbers.append(KeyNumber("All test patients", number(whole.value(first.name)) + unit, detail))
     outside = mean_where_not_trained(results, FEDERATED)
     if outside is not None:
         said = ", ".join(results.external)
-        numbers.append(KeyNumber("Where it did not train", number(outside), said))
+        numbers.append(KeyNumber("Where it did not train", number(outside) + unit, said))
     best = best_alone(results)
     if best:
-        numbers.append(KeyNumber("Best hospital alone", number(best[1]), f"{best[0]}, mean over hospitals"))
+        numbers.append(KeyNumber("Best hospital alone", number(best[1]) + unit, f"{best[0]}, mean over hospitals"))
     pooled = mean_over_hospitals(results, POOLED)
     if pooled is not None:
-        numbers.append(KeyNumber(f"Pooled {first.term}", number(pooled), "images brought together"))
+        numbers.append(KeyNumber(f"Pooled {first.term}", number(pooled) + unit, "images brought together"))
     spent = most_spent(results)
     if isinstance(results.study.privacy, DpSgd):
         limit = f"of {results.study.privacy.epsilon:g} at δ = {small(results.study.privacy.delta)}"
@@ -260,7 +261,7 @@ def _how_good(results: Results) -> list[str]:
             f"A model trained on all images in one place, which is what federation avoids, reaches {number(pooled)}."
         )
     if best and first.goodness(best[1]) > first.goodness(federated):
-        said.append("The federation is not better than that hospital alone.")
+        said.append(f"The federation is not better than {best[0]} alone.")
     return said
 
 

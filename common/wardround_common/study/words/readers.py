@@ -35,9 +35,9 @@ def seen(study: Study) -> Iterator[str]:
         yield _seen_external(study)
     if study.aggregation.secure:
         yield (
-            f"Sums over at least {study.aggregation.min_hospitals} hospitals: their updates, counts and evaluation sums "
-            "are masked, and only the sum can be unmasked. This holds even if the coordinator lies, as long as the "
-            "hospitals know each other's keys and enough of them are honest (docs/secagg.md, sections 6 and 10)."
+            f"Sums over at least {study.aggregation.min_hospitals} hospitals: their updates, counts and evaluation "
+            "sums are masked, and only the sum can be unmasked. This holds even if the coordinator lies, as long as "
+            "the hospitals know each other's keys and enough of them are honest (docs/secagg.md, sections 6 and 10)."
         )
         yield from said_of_graph(
             study, max(len(study.roster) - len(study.evaluation.external), study.aggregation.min_hospitals)

@@ -144,6 +144,26 @@ def test_show_says_what_exact_sums_tell_of_a_validation_patient() -> None:
         assert "mostly by one" not in few
 
 
+def test_show_calls_what_a_patient_contributes_what_it_is() -> None:
+    """A record of all of a patient's images is clipped as one, and of volumes patches are drawn."""
+    images = parse_study(study_text("a"))
+    records = images.but({"data.record": "patient", "data.bag_size": 8})
+    patches = parse_study(study_text("a", task="segmentation", own={"task": {"dims": 3}}))
+    for study, one, several in (
+        (images, "image", "images"),
+        (images.but({"data.record": "slice"}), "image", "images"),
+        (records, "record", "records"),
+        (patches, "patch", "patches"),
+    ):
+        words = said(study)
+        assert f"a sampled patient contributes one {one}, clipped" in words
+        assert f"makes 1 pass over its training {several} with" in words
+        assert f"the number of training {several}, and how many numbers" in words
+        assert f"the mean over up to 4 {several}, clipped" in said(study.but({"privacy.images_per_patient": 4}))
+    plain = parse_study(study_text("a", dp=False)).but({"data.record": "patient", "data.bag_size": 8})
+    assert "16 records per step" in said(plain)
+
+
 def test_show_says_what_a_coordinator_learns_by_made_up_sums_of_features() -> None:
     asked = parse_study(study_text("a")).but({"evaluation.usual": 0.95})
     told = "makes up the first ones learns from the histogram whether one image is among them"

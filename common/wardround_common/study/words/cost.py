@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from wardround_common.study.file import Study
 from wardround_common.study.plugins import STEPS_KEY
 from wardround_common.study.privacy import DistributedDpSgd, DpSgd
-from wardround_common.study.words.phrases import listed, only, task_in
+from wardround_common.study.words.phrases import listed, only, task_in, trained_on
 
 
 def cost(study: Study) -> Iterator[str]:
@@ -48,9 +48,8 @@ def cost(study: Study) -> Iterator[str]:
             "This holds against anyone who reads the secure sums and all models, but not against somebody who reads a "
             "single hospital's update: it rests on the secure sums (docs/distributed-privacy.md)."
         )
-    patient = (
-        "one image" if privacy.images_per_patient == 1 else f"the mean over up to {privacy.images_per_patient} images"
-    )
+    (one, several), most = trained_on(study), privacy.images_per_patient
+    patient = f"one {one}" if most == 1 else f"the mean over up to {most} {several}"
     yield (
         f"In a step a sampled patient contributes {patient}, clipped to an L2 norm of {privacy.clip_norm:g}; "
         + (

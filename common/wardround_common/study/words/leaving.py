@@ -8,7 +8,7 @@ from wardround_common.metrics import recalibration
 from wardround_common.study.before import asks_intensities
 from wardround_common.study.file import Study
 from wardround_common.study.privacy import DistributedDpSgd, DpSgd, NoPrivacy
-from wardround_common.study.words.phrases import listed, only, task_in
+from wardround_common.study.words.phrases import listed, only, task_in, trained_on
 
 TOLD_BY_SUMS = (
     "These sums are exact. Whoever reads them with their models, and has an image of a patient, can find out whether "
@@ -55,7 +55,8 @@ def leaves(study: Study) -> Iterator[str]:
         return
     yield (
         f"Each round of training: the update (how the parameters moved{', clipped and noised' if private else ''}), "
-        f"the number of training images and of steps, and {'the epsilon so far' if private else 'the mean loss'}."
+        f"the number of training {trained_on(study)[1]} and of steps, and "
+        f"{'the epsilon so far' if private else 'the mean loss'}."
     )
     yield (
         f"Each evaluation, and once at the end over the test patients: sums over the images of a split "
@@ -223,8 +224,8 @@ def _leaves_masked(study: Study, *, private: bool) -> Iterator[str]:
         return
     yield (
         f"Each round of training, masked so that only a sum over hospitals can be read: the update (how the parameters "
-        f"moved{', clipped and noised' if private else ''}), the number of training images"
-        f"{'' if private else ', the loss'}, and how many numbers of the update were clipped at "
+        f"moved{', clipped and noised' if private else ''}), the number of training "
+        f"{trained_on(study)[1]}{'' if private else ', the loss'}, and how many numbers of the update were clipped at "
         f"± {study.aggregation.clip:g}."
     )
     yield from _leaves_beside(study)

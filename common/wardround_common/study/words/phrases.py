@@ -27,3 +27,10 @@ def only(study: Study) -> str:
 def s_of(names: tuple[str, ...]) -> str:
     """Return the ending of a verb whose subject they are."""
     return "s" if len(names) == 1 else ""
+
+
+def trained_on(study: Study) -> tuple[str, str]:
+    """Name what a step of training takes one or several of: images, records of several images, patches of volumes."""
+    if study.data.patch_size is not None:
+        return "patch", "patches"
+    return ("record", "records") if study.data.gathered else ("image", "images")

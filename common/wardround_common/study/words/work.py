@@ -12,7 +12,7 @@ from wardround_common.study.data import THROUGH, Data
 from wardround_common.study.file import Study
 from wardround_common.study.privacy import DistributedDpSgd, DpSgd
 from wardround_common.study.training import Training
-from wardround_common.study.words.phrases import listed, only, s_of, task_in
+from wardround_common.study.words.phrases import listed, only, s_of, task_in, trained_on
 
 NORMS = {"group": "group normalisation", "instance": "instance normalisation", "batch": "batch normalisation"}
 INTENSITIES = {
@@ -391,12 +391,13 @@ def _strategy(study: Study) -> str:
 
 
 def _local_work(training: Training, study: Study) -> str:
-    unit = "patients expected per step" if isinstance(study.privacy, DpSgd) else "images per step"
+    _, several = trained_on(study)
+    unit = "patients expected per step" if isinstance(study.privacy, DpSgd) else f"{several} per step"
     momentum = f", momentum {training.momentum:g}" if training.optimiser == "sgd" and training.momentum else ""
     decay = f", weight decay {training.weight_decay:g}" if training.weight_decay else ""
     much = count(training.local_steps, "step") if training.local_steps else _times(training.passes)
     return (
-        f"{much} over its training images with {training.optimiser} "
+        f"{much} over its training {several} with {training.optimiser} "
         f"(learning rate {training.learning_rate:g}, {training.schedule}{momentum}{decay}), "
         f"{training.batch_size} {unit}"
     )

@@ -126,8 +126,8 @@ def test_a_hospital_that_is_stopped_says_since_when_and_what_outlasts_its_servic
     assert found.since
     assert found.since >= began.replace(microsecond=0)
     said = CliRunner().invoke(app, ["status", "--state", str(tmp_path)]).stdout
-    assert said.startswith("stopped since 20")
-    assert "paused since" in said
+    assert said.startswith(f"stopped since {found.since:%Y-%m-%d %H:%M:%S} UTC\n")
+    assert f"paused since {found.lasting.paused:%Y-%m-%d %H:%M:%S} UTC: no new work" in said
     assert "train: it failed" in said
 
 

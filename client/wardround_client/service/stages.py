@@ -121,7 +121,7 @@ class StudyStage:
 
     def __str__(self) -> str:
         rounds = f", round {self.round}" if self.round else ""
-        return f"{self.name} {self.digest[:12]}: {self.stage}{rounds} since {self.since:%Y-%m-%d %H:%M:%S}"
+        return f"{self.name} {self.digest[:12]}: {self.stage}{rounds} since {self.since:%Y-%m-%d %H:%M:%S} UTC"
 
     def facts(self) -> dict[str, str | int | None]:
         """Return it for a program."""

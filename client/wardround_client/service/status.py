@@ -85,9 +85,9 @@ class HospitalStatus:
 
     def __str__(self) -> str:
         state, since = self.shown
-        said = [f"{state} since {_iso(since)}" if since else state, self.doing]
+        said = [f"{state} since {_said(since)}" if since else state, self.doing]
         if self.lasting.paused and state != "paused":
-            said.append(f"paused since {_iso(self.lasting.paused)}: no new work is started")
+            said.append(f"paused since {_said(self.lasting.paused)}: no new work is started")
         said += [f"trains on {self.device}" if self.device else ""]
         said += [self.fault, self.lasting.images_away, self.split]
         if self.lasting.failure:
@@ -159,3 +159,7 @@ def _last_entry(audit: Path) -> datetime | None:
 
 def _iso(moment: datetime | None) -> str:
     return moment.isoformat(timespec="seconds") if moment else ""
+
+
+def _said(moment: datetime) -> str:
+    return f"{moment.astimezone(UTC):%Y-%m-%d %H:%M:%S} UTC"

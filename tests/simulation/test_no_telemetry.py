@@ -20,7 +20,7 @@ import pytest
 import tomli_w
 
 from examples import STUDY
-from processes import COMMAND, NAMES, Site
+from processes import COMMAND, Site
 from wardround_common.shell.cli import NO_TELEMETRY
 from wardround_simulation.phantoms import CLASSES, SCANNERS
 
@@ -141,35 +141,14 @@ def test_importing_everything_reaches_nobody(tmp_path: Path) -> None:
 
 
 class WatchedSite(Site):
-    """A coordinator and three hospitals as processes whose attempts are noted."""
-
-    watch: Watch
+    """A coordinator and three hospitals as processes whose attempts are noted, for `test_services.py`."""
 
     def environment(self) -> dict[str, str]:
         return super().environment() | self.watch.environment
 
-
-@pytest.mark.slow
-def test_a_whole_federation_by_commands_reaches_the_coordinator_and_nobody_else(tmp_path: Path) -> None:
-    class OfThisTest(WatchedSite):
-        watch = Watch(tmp_path)
-
-    (tmp_path / "s").mkdir()
-    site = OfThisTest(tmp_path / "s")
-    try:
-        site.start_all()
-        site.study("watched")
-        with (site.folder / "watched.toml").open("a") as file:
-            file.write("\n[tracking]\nmlflow = true\ntensorboard = true\n")
-        site.run("coordinator", "run", "C", "watched.toml", "--detach")
-        site.approve("watched")
-        assert site.until_over("watched")["stage"] == "done", site.logs()
-        assert (site.folder / "C" / "runs" / "watched" / "mlflow.db").exists(), site.logs()
-    finally:
-        site.end()
-    attempts = site.watch.attempts()
-    assert attempts.count("socket.connect 127.0.0.1") >= len(NAMES)
-    assert site.watch.abroad() == set()
+    @property
+    def watch(self) -> Watch:
+        return Watch(self.folder)
 
 
 @pytest.mark.parametrize(

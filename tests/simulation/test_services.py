@@ -10,6 +10,7 @@ from pathlib import Path
 
 import pytest
 from safetensors.numpy import load_file
+from test_no_telemetry import WatchedSite
 
 from examples import DP
 from link import until
@@ -55,9 +56,24 @@ def check_audit(site: Site, hospital: str, first: int = 1) -> None:
     assert {"invitation accepted", "study approved", "head received"} <= {entry["what"] for entry in entries}
 
 
-def test_from_enrolment_to_model_with_secure_sums_and_privacy_by_commands_alone(site: Site) -> None:
+@pytest.fixture
+def watched(tmp_path_factory: pytest.TempPathFactory) -> Iterator[WatchedSite]:
+    site = WatchedSite(tmp_path_factory.mktemp("s"))
+    try:
+        site.start_all()
+        yield site
+    finally:
+        site.end()
+
+
+def test_from_enrolment_to_model_with_secure_sums_and_privacy_by_commands_alone_nobody_else_is_reached(
+    watched: WatchedSite,
+) -> None:
+    site = watched
     noisy = DP | {"delta": 1e-5, "normalisation_epsilon": 0.8}
     site.study("first", data={"normalisation": "federation"}, privacy=noisy)
+    with (site.folder / "first.toml").open("a") as file:
+        file.write("\n[tracking]\nmlflow = true\ntensorboard = true\n")
     site.run("coordinator", "run", "C", "first.toml", "--detach")
     site.approve("first")
     assert site.until_over("first")["stage"] == "done", site.logs()
@@ -79,6 +95,9 @@ def test_from_enrolment_to_model_with_secure_sums_and_privacy_by_commands_alone(
     logs = site.logs()
     assert str(site.folder / "data") not in (site.folder / "C.log").read_text(), logs  # no path of a hospital leaves
     check_audit(site, "hospital-a", first=0)
+    assert (site.folder / "C" / "runs" / "first" / "mlflow.db").exists(), logs
+    assert site.watch.attempts().count("socket.connect 127.0.0.1") >= len(NAMES)
+    assert site.watch.abroad() == set()
 
 
 def test_kill_9_of_the_coordinator_and_of_a_hospital_loses_no_round_and_charges_none_twice(site: Site) -> None:

@@ -358,6 +358,15 @@ def test_new_where_nothing_can_be_written_says_so(tmp_path: Path) -> None:
     assert "cannot be written: no such file or directory" in done.stderr
 
 
+def test_check_refuses_an_epsilon_of_evaluation_to_which_no_noise_keeps(study: Path) -> None:
+    text = study.read_text().replace("# evaluation_epsilon = 4.0", "evaluation_epsilon = 1e-9")
+    study.write_text(text.replace("usual = ", "# usual = ").replace("delta = 1e-05", "delta = 1e-9"))
+    programs = typed_in(study.parent, "study", "check", "--json", study)
+    assert programs.returncode == 5
+    (fault,) = json.loads(programs.stdout)["faults"]
+    assert fault == "no noise keeps 30 evaluations within epsilon 1e-09 at delta 1e-09"
+
+
 def test_check_lists_every_fault_for_people_and_for_programs(study: Path) -> None:
     text = study.read_text(encoding="utf-8").replace("rounds =", "rouns =").replace("epsilon = ", "epsilon = -")
     study.write_text(text, encoding="utf-8")

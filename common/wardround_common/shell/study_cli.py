@@ -159,6 +159,7 @@ def check(
 
     try:
         study = read_study(file)
+        _check_noise(study)
         rehearsed = _rehearse(study)
     except (StudyError, PrivacyError) as error:
         if not as_json:
@@ -171,6 +172,19 @@ def check(
     else:
         said = "".join(f"\n{part}: {what}" for part, what in rehearsed.items())
         typer.echo(f"{file} is a valid study.\ndigest {study.digest()}{said}")
+
+
+def _check_noise(study: Study) -> None:
+    """Check that some noise keeps to the epsilon that a study states for those on whom its model is judged.
+
+    Raises:
+        PrivacyError: none does.
+    """
+    if study.noised:
+        from wardround_common.privacy.noisy_evaluation import SPLITS, deviation
+
+        for split in SPLITS:
+            deviation(study, split)
 
 
 def _rehearse(study: Study) -> dict[str, str]:

@@ -53,6 +53,7 @@ HOSPITAL = (
     "wardround_client.spending.account:Account.charge",
     "wardround_client.state.approvals:Approvals.decide",
     "wardround_client.state.approvals:Approvals.propose",
+    "wardround_client.hospital.answering:patient_sums",
     "wardround_client.hospital.answering:sums_of",
     "wardround_client.hospital.answering:train",
     "wardround_client.spending.ledger.store:Ledger.approve",

@@ -6,15 +6,19 @@ other answer for a round would show in the model. Masks are the system's own, as
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable
+from functools import cache
 from itertools import zip_longest
+from typing import NamedTuple
 
 import pytest
 
 from faults.mortal import Fault
 from link import until
 from processes import NAMES, WAIT_S, Site
-from wardround_client.spending.ledger.store import open_ledger
+from wardround_client.spending.ledger.store import existing_ledger, open_ledger
+from wardround_client.spending.parts import parts_of
 from wardround_client.state.hospital_folder import HospitalFolder
 from wardround_common.errors import StorageError
 from wardround_common.study.file import Study
@@ -23,6 +27,15 @@ pytestmark = pytest.mark.faults
 ROUNDS = 2
 A = NAMES[0]
 DP = {"mechanism": "dp-sgd", "epsilon": 6.0, "delta": 1e-5, "clip_norm": 1.0}
+PRIVACY = {"none": {"mechanism": "none"}, "dp": DP, "noised": DP | {"evaluation_epsilon": 6.0}}
+
+
+class Made(NamedTuple):
+    """What a run makes: the bytes of its parameters, and its figures on test patients."""
+
+    model: bytes
+    figures: object
+
 
 HOSPITAL = {
     "a proposal is on its way to the disk": Fault("wardround_client.state.approvals:Approvals.propose", "before"),
@@ -70,6 +83,20 @@ HOSPITAL_WITH_DP = {
     ),
     "its shares are given": Fault("wardround_client.hospital.secure_desk:Desk.open"),
 }
+HOSPITAL_WITH_NOISE = {
+    "an evaluation is about to be charged": Fault(
+        "wardround_client.spending.account:Account.charge", "before", "split='validation'"
+    ),
+    "an evaluation is charged": Fault(
+        "wardround_client.spending.account:Account.charge", "after", "split='validation'"
+    ),
+    "patients are counted": Fault("wardround_client.hospital.answering:patient_sums"),
+    "the test is charged": Fault("wardround_client.spending.account:Account.charge", "after", "split='test'"),
+    "test patients are counted": Fault("wardround_client.hospital.answering:patient_sums", "after", "", 3),
+    "the test's upload is on the disk without its terms": Fault(
+        "wardround_client.hospital.secure_desk:write_atomically", "before", "evaluate.terms", 3
+    ),
+}
 COORDINATOR = {
     "a run is about to be noted": Fault("wardround_server.service.runs:Runs._note", "before"),
     "a run is noted": Fault("wardround_server.service.runs:Runs._note"),
@@ -113,10 +140,9 @@ COORDINATOR = {
 }
 
 
-def planted(site: Site, name: str, private: bool) -> Study:
+def planted(site: Site, name: str, privacy: str) -> Study:
     """Write a study, let all approve it, and give each hospital a stream that is the same in each of these studies."""
-    privacy = DP if private else {"mechanism": "none"}
-    study = site.study(name, training={"rounds": ROUNDS}, privacy=privacy)
+    study = site.study(name, training={"rounds": ROUNDS}, privacy=PRIVACY[privacy])
     for number, hospital in enumerate(NAMES):
         folder = HospitalFolder(site.folder / hospital)
         open_ledger(folder.path, folder.identity())  # it begins before the first study has secrets
@@ -128,20 +154,21 @@ def planted(site: Site, name: str, private: bool) -> Study:
 
 
 @pytest.fixture(scope="module")
-def undisturbed(site: Site) -> Callable[[bool], bytes]:
-    """Return the model of a run to which nothing happens, with privacy or without."""
-    models = {}
-    for private in (False, True):
-        study = planted(site, f"undisturbed-{private}".lower(), private)
+def undisturbed(site: Site) -> Callable[[str], Made]:
+    """Return what a run makes to which nothing happens, with privacy or without."""
+
+    @cache
+    def made(privacy: str) -> Made:
+        study = planted(site, f"undisturbed-{privacy}", privacy)
         site.approve_here(study)
         site.begin(study)
-        models[private] = finished(site, study)
-    assert models[True] != models[False]
-    return models.__getitem__
+        return finished(site, study)
+
+    return made
 
 
-def finished(site: Site, study: Study) -> bytes:
-    """Wait for a run, check all that must hold after it, and give its model."""
+def finished(site: Site, study: Study) -> Made:
+    """Wait for a run, check all that must hold after it, and give its model and its figures."""
     name = study.study.name
     standing = site.until_over(name)
     assert (standing["stage"], standing["round"]) == ("done", ROUNDS), f"{standing}\n{site.logs()}"
@@ -154,7 +181,12 @@ def finished(site: Site, study: Study) -> bytes:
     assert state.history[-1].validation_loss is not None, "the evaluation was lost"
     until(lambda: not any(site.mail(each) for each in NAMES), WAIT_S)
     until(lambda: not (folder / "link").exists())
-    return state.parameters.tobytes()
+    for name in NAMES if study.noised else ():  # each patient is charged what is true, and nobody twice
+        hospital = HospitalFolder(site.folder / name)
+        books = existing_ledger(hospital.path, hospital.identity()).books
+        _, validation, test = parts_of(study.digest())
+        assert (books.rounds_of(validation), books.rounds_of(test)) == ([*range(1, ROUNDS + 1)], [study.test_round])
+    return Made(state.parameters.tobytes(), json.loads((folder / "results.json").read_text())["evaluation"])
 
 
 class Victims:
@@ -191,7 +223,7 @@ def slug(stage: object) -> str:
 
 
 # Each run loses a hospital at one stage and the coordinator at another; every stage has its run.
-HOSPITALS_STAGES = {**HOSPITAL, **HOSPITAL_WITH_DP}
+HOSPITALS_STAGES = {**HOSPITAL, **HOSPITAL_WITH_DP, **HOSPITAL_WITH_NOISE}
 PAIRS = list(zip_longest(HOSPITALS_STAGES, COORDINATOR, fillvalue=None))
 IN_CI = range(4, len(PAIRS), 8)  # one in eight; the whole list takes minutes
 RUNS = [pytest.param(*pair, marks=[pytest.mark.slow] * (place in IN_CI)) for place, pair in enumerate(PAIRS)]
@@ -199,10 +231,10 @@ RUNS = [pytest.param(*pair, marks=[pytest.mark.slow] * (place in IN_CI)) for pla
 
 @pytest.mark.parametrize(("hospital", "coordinator"), RUNS, ids=slug)
 def test_kill_9_of_a_hospital_and_of_the_coordinator_loses_nothing_when(
-    site: Site, undisturbed: Callable[[bool], bytes], hospital: str | None, coordinator: str | None
+    site: Site, undisturbed: Callable[[str], Made], hospital: str | None, coordinator: str | None
 ) -> None:
-    private = hospital in HOSPITAL_WITH_DP
-    study = planted(site, f"run-{PAIRS.index((hospital, coordinator))}", private)
+    privacy = "noised" if hospital in HOSPITAL_WITH_NOISE else "dp" if hospital in HOSPITAL_WITH_DP else "none"
+    study = planted(site, f"run-{PAIRS.index((hospital, coordinator))}", privacy)
     early = hospital is not None and "proposal" in hospital
     if not early:
         site.approve_here(study)
@@ -222,4 +254,4 @@ def test_kill_9_of_a_hospital_and_of_the_coordinator_loses_nothing_when(
         until(lambda: victims.fell() or A not in victims.waiting)
         site.approve_here(study)
     victims.until_all_fell()
-    assert finished(site, study) == undisturbed(private)
+    assert finished(site, study) == undisturbed(privacy)

@@ -15,7 +15,7 @@ import pytest
 
 from faults.flushed import lose_the_tail
 from faults.mortal import WATCH
-from faults.test_kill import COORDINATOR, HOSPITAL, HOSPITAL_WITH_DP, finished, planted, slug
+from faults.test_kill import COORDINATOR, HOSPITAL, HOSPITAL_WITH_DP, Made, finished, planted, slug
 from link import until
 from processes import NAMES, WAIT_S, Site
 
@@ -60,8 +60,8 @@ def watched(site: Site) -> Iterator[Site]:
 
 
 @pytest.fixture(scope="module")
-def expected(watched: Site) -> bytes:
-    study = planted(watched, "no-cut", True)
+def expected(watched: Site) -> Made:
+    study = planted(watched, "no-cut", "dp")
     watched.approve_here(study)
     watched.begin(study)
     return finished(watched, study)
@@ -72,9 +72,9 @@ def expected(watched: Site) -> bytes:
     [pytest.param(*each, marks=[pytest.mark.slow] if each[1] in IN_CI else []) for each in STAGES],
     ids=slug,
 )
-def test_a_power_cut_leaves_what_is_needed_to_go_on_when(watched: Site, expected: bytes, who: str, stage: str) -> None:
+def test_a_power_cut_leaves_what_is_needed_to_go_on_when(watched: Site, expected: Made, who: str, stage: str) -> None:
     site = watched
-    study = planted(site, f"cut-{STAGES.index((who, stage))}", True)
+    study = planted(site, f"cut-{STAGES.index((who, stage))}", "dp")
     site.approve_here(study)
     fault = replace({**HOSPITALS, **COORDINATOR}[stage], does="power-cut")
     fault.write(site.folder, who)

@@ -18,6 +18,8 @@ from __future__ import annotations
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
+from wardround_common.arguments import told_in_arguments
+
 if TYPE_CHECKING:
     from wardround_client.intake.scanned import Scan as Scan
     from wardround_client.intake.scanned import scan as scan
@@ -74,8 +76,9 @@ def __getattr__(name: str) -> Any:
         return version("wardround")
     if name not in _WHERE:
         raise AttributeError(f"module 'wardround' has no attribute {name!r}")
-    found = globals()[name] = getattr(import_module(_WHERE[name]), name)
-    return found
+    found = getattr(import_module(_WHERE[name]), name)
+    globals()[name] = found if isinstance(found, type) else told_in_arguments(found)
+    return globals()[name]
 
 
 def __dir__() -> list[str]:

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import ast
 import inspect
+import re
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from functools import wraps
@@ -16,7 +17,7 @@ from numbers import Integral
 from os import PathLike
 from typing import Any, ParamSpec, TypeVar
 
-from wardround_common.errors import ArgumentError
+from wardround_common.errors import ArgumentError, WardroundError
 from wardround_common.kinds import kind_of, with_article
 
 P = ParamSpec("P")
@@ -59,6 +60,43 @@ def checked(function: Callable[P, R]) -> Callable[P, R]:
         return function(*args, **kwargs)
 
     return call
+
+
+def told_in_arguments(function: Callable[P, R]) -> Callable[P, R]:
+    """Let what there is to do about an error name the function's arguments, where it names the command's options."""
+    parameters = inspect.signature(function).parameters
+
+    @wraps(function)
+    def call(*args: P.args, **kwargs: P.kwargs) -> R:
+        try:
+            return function(*args, **kwargs)
+        except WardroundError as error:
+            error.do = in_arguments(error.do, parameters)
+            raise
+
+    return call
+
+
+def in_arguments(text: str, parameters: Mapping[str, inspect.Parameter]) -> str:
+    """Put a function's arguments in the place of the options of the command that does the same.
+
+    ``--resume`` becomes ``resume=True``, ``--start MODEL`` becomes ``start=MODEL``. An option of a command that the
+    text names, and one that is no argument, stay as they are.
+    """
+
+    def argument(option: re.Match[str]) -> str:
+        name = (option["name"] or "").replace("-", "_")
+        if name not in parameters:
+            return option[0]
+        if isinstance(parameters[name].default, bool):
+            return f"{name}=True"
+        return f"{name}={option['value'] or ''}"
+
+    return _OPTION.sub(argument, text)
+
+
+# A command with its options, up to the end of what is to be typed; or an option by itself, and perhaps its value.
+_OPTION = re.compile(r"\bwardround [^'.;:]*|--(?P<name>[a-z][a-z-]*[a-z])(?: (?P<value>[A-Z][A-Z_]+)\b)?")
 
 
 def _kinds(node: ast.expr, names: Mapping[str, Any]) -> list[_Kind]:

@@ -204,6 +204,7 @@ def test_a_network_that_does_not_work_is_reported_as_itself(network: Any, says: 
         (lambda parameters, mean: parameters * np.nan, "finite"),
         (lambda parameters, mean: parameters + np.random.default_rng().random(5), "another model"),
         (lambda parameters: parameters, "your strategy fails: TypeError"),
+        (lambda parameters, mean: "x", "your strategy returns a str, and a model is 5 finite numbers"),
         ("fedavg", "Study.new"),
     ],
 )
@@ -219,6 +220,7 @@ def test_a_strategy_that_does_not_work_is_refused_before_anything_is_trained(str
         (lambda outputs, targets: focal(outputs, targets) / focal(outputs, targets).sum(), "clipped by patient"),
         (lambda outputs, targets: focal(outputs, targets).detach(), "no gradient"),
         (lambda outputs: outputs, "your loss fails: TypeError"),
+        (lambda outputs, targets: 3, "your loss gives an int"),
     ],
 )
 def test_a_loss_that_does_not_work_is_refused_before_anything_is_trained(loss: Any, says: str) -> None:

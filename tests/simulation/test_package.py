@@ -16,6 +16,7 @@ import tomli_w
 from test_run import model, phantom_study, run
 
 import wardround
+from wardround_common.arguments import in_arguments
 from wardround_common.errors import ArgumentError, DataError, StorageError, StudyError
 from wardround_common.study.file import parse_study, sections_of_keys
 from wardround_common.study.template import study_text
@@ -116,6 +117,24 @@ def test_arguments_of_the_right_kinds_reach_the_function(tmp_path: Path) -> None
         wardround.plan(phantom_study(), np.array([0]))  # type: ignore[arg-type]  # an array of whole numbers
     with pytest.raises(StudyError, match=r"a\.toml"):
         wardround.simulate(tmp_path / "a.toml", tmp_path, resume=np.bool_(True), progress=False)  # type: ignore[arg-type]
+
+
+def test_what_to_do_about_an_error_names_arguments_and_no_options(tmp_path: Path) -> None:
+    with pytest.raises(DataError) as lacking:
+        wardround.simulate(phantom_study(), tmp_path / "nothere", progress=False)
+    assert lacking.value.do == "Check hospitals=."
+    of = inspect.signature(wardround.simulate).parameters
+    for text, said in (
+        ("Continue with --resume, or with --out.", "Continue with resume=True, or with out=."),
+        ("Give its folder: --start MODEL_FOLDER.", "Give its folder: start=MODEL_FOLDER."),
+        ("Say how many with --split.", "Say how many with --split."),
+        ("Run: wardround export RUN --out DIR; then --resume", "Run: wardround export RUN --out DIR; then resume=True"),
+    ):
+        assert in_arguments(text, of) == said
+
+
+def test_a_pool_does_not_show_its_images_and_patients() -> None:
+    assert "Mary" not in repr(wardround.pool((np.zeros((1, 4, 4), np.float32), [0], ["Mary"]), split=2))
 
 
 def test_a_key_or_a_step_of_another_kind_is_said_in_words() -> None:

@@ -142,17 +142,23 @@ def check_loss(study: Study) -> None:
     whose, where = ("your", f"the loss {own}") if own else ("its", f"task {study.task.name}")
     fault = StudyError if own else PluginError
     outputs = torch.rand(count, study.outputs, *space, generator=torch.Generator().manual_seed(0), requires_grad=True)
-    try:
-        together = loss(outputs, targets)
-        alone = [loss(outputs[row : row + 1], targets[row : row + 1]).reshape(-1) for row in range(count)]
-    except Exception as error:
-        raise fault(f"{whose} loss fails: {type(error).__name__}: {error}", where=where, do=do) from error
-    if not isinstance(together, torch.Tensor) or together.shape != (count,):
-        given = tuple(together.shape) if isinstance(together, torch.Tensor) else kind_of(together)
-        raise fault(f"{whose} loss gives {given} for {count} records", where=where, do=do)
+
+    def of(rows: slice) -> torch.Tensor:
+        try:
+            given = loss(outputs[rows], targets[rows])
+        except Exception as error:
+            raise fault(f"{whose} loss fails: {type(error).__name__}: {error}", where=where, do=do) from error
+        if not isinstance(given, torch.Tensor):
+            raise fault(f"{whose} loss gives {kind_of(given)}", where=where, do=do)
+        return given
+
+    together = of(slice(None))
+    if together.shape != (count,):
+        raise fault(f"{whose} loss gives {tuple(together.shape)} for {count} records", where=where, do=do)
     if not torch.isfinite(together).all() or not together.requires_grad:
         raise fault(f"{whose} loss gives what is not finite, or has no gradient", where=where, do=do)
-    if not torch.allclose(together, torch.cat(alone), rtol=1e-4, atol=1e-6):
+    alone = torch.cat([of(slice(row, row + 1)).reshape(-1) for row in range(count)])
+    if not torch.allclose(together, alone, rtol=1e-4, atol=1e-6):
         raise fault(
             f"{whose} loss gives a record another number beside other records: it could not be clipped by patient",
             where=where,

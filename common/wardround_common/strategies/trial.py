@@ -9,6 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from wardround_common.errors import StudyError, WardroundError
+from wardround_common.kinds import kind_of
 from wardround_common.messages.parameters import Vector
 from wardround_common.strategies.contract import Moments, Step, Strategy, Values
 
@@ -65,7 +66,7 @@ def as_model(given: Any, size: int, whose: Whose) -> Vector:
     """
     vector = np.asarray(given)
     if vector.shape != (size,) or vector.dtype.kind != "f" or not np.isfinite(vector).all():
-        form = f"{vector.dtype} of the shape {vector.shape}"
+        form = f"{vector.dtype} of the shape {vector.shape}" if vector.dtype.kind in "biufc" else kind_of(given)
         if vector.dtype.kind == "f" and vector.shape == (size,):
             form = "what is not finite"
         raise whose.error(

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Collection, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -25,7 +25,7 @@ ARRAYS = "arrays"
 class Pool:
     """One folder of images, or arrays, that is split into hospitals, by patient."""
 
-    images: Path | Any
+    images: Path | Any = field(repr=False)
     """A folder, or arrays as those of a hospital."""
     split: int | None = None
     """Number of hospitals; ``by:KEYWORD`` needs none."""

@@ -10,12 +10,14 @@ from rich.console import Console
 
 from wardround_common.counting import count, kept, percent
 from wardround_common.metrics import Estimate
-from wardround_common.results import ALL, FEDERATED, POOLED, Results, alone
+from wardround_common.results import ALL, DEPLOYED, FEDERATED, POOLED, Results, alone
 from wardround_server.report import summary
 from wardround_server.report.example import example
 from wardround_server.report.story import at_home, best_alone, key_numbers, story
 from wardround_server.report.tables import cells, course, means, quality
+from wardround_server.report.terms import terms_of_any
 from wardround_server.report.words import duration, interval, listing, number, size, small
+from wardround_server.report.write import render
 
 
 @pytest.fixture(scope="module")
@@ -173,3 +175,19 @@ def test_what_is_just_not_all_is_not_written_as_all() -> None:
     assert [percent(v) for v in (0.0, 1 / 300, 0.5, 299 / 300, 1.0)] == ["0%", "<1%", "50%", ">99%", "100%"]
     assert percent(0.9996, 1) == ">99.9%"
     assert [kept(v) for v in (0.07371234567, 5.34567e-9, 0.0, 1.0)] == [0.073712, 5.346e-9, 0.0, 1.0]
+
+
+def test_a_report_says_of_whom_epsilon_is_and_where_its_intervals_come_from(results: Results) -> None:
+    """It was said of anything that a hospital sends, of which the sums over test patients are exact."""
+    noised = results.study.but({"aggregation.secure": True, "privacy.evaluation_epsilon": 9.0})
+    for study, engine, drawn, judged in (
+        (results.study, "in-process", "drawing the test patients", "does not cover the sums over validation and test"),
+        (results.study, DEPLOYED, "as if each image", "does not cover the sums over validation and test"),
+        (noised, "in-process", "drawing the test patients", "does not cover the sums over validation and test"),
+        (noised, DEPLOYED, "what the noise in them does", "So it is of the sums over validation and test patients"),
+    ):
+        words = dict(terms_of_any(results.model_copy(update={"study": study, "engine": engine})))
+        assert drawn in words["95 % interval"]
+        assert judged in words["ε, δ"]
+        assert "any one training patient, the probability of the updates that a hospital sends" in words["ε, δ"]
+    assert words["ε, δ"] in render(results.model_copy(update={"study": noised, "engine": DEPLOYED}))

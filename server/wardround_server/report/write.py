@@ -44,6 +44,7 @@ def render(results: Results) -> str:
     from wardround_server.report.alarms import alarms
     from wardround_server.report.page import sections
     from wardround_server.report.story import key_numbers, story, verdict
+    from wardround_server.report.terms import terms_of_any
 
     found = sections(results)
     return (
@@ -57,7 +58,7 @@ def render(results: Results) -> str:
             alarms=alarms(results),
             numbers=key_numbers(results),
             sections=found,
-            terms=task_of(results.study.task).terms(results.study.task),
+            terms=[*task_of(results.study.task).terms(results.study.task), *terms_of_any(results)],
         )
     )
 

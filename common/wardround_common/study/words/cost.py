@@ -24,12 +24,12 @@ def cost(study: Study) -> Iterator[str]:
         )
         return
     yield (
-        f"Over the whole study, epsilon {privacy.epsilon:g} and delta {privacy.delta:g} for each patient of each "
-        "hospital (DP-SGD). A patient with images at two hospitals spends it at both."
+        f"Over the whole study, epsilon {privacy.epsilon:g} and delta {privacy.delta:g} for each training patient "
+        "of each hospital (DP-SGD). A patient with images at two hospitals spends it at both."
     )
     yield (
         f"In the worst case, anyone who reads every update can become {_factor(privacy.epsilon)} more certain, in "
-        f"odds, that a patient took part, and more than that only with a small probability, which delta "
+        f"odds, that a patient was trained on, and more than that only with a small probability, which delta "
         f"({privacy.delta:g}) keeps small. Delta should be well below 1/N for a hospital with N patients."
     )
     if study.training.measure:

@@ -331,6 +331,8 @@ def test_new_takes_classes_modalities_and_hospitals_so_that_no_editor_is_needed(
     assert made.aggregation.min_hospitals == 2
     done = typed_in(tmp_path, "study", "new", "half", "--classes", "normal,finding")
     assert "Set its modalities, then run" in done.stdout
+    for task, unset in (("measurement", "quantity and modalities"), ("generation", "modalities")):
+        assert f"Set its {unset}, then run" in typed_in(tmp_path, "study", "new", task, "--task", task).stdout
 
 
 @pytest.mark.parametrize(

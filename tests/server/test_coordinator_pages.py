@@ -194,10 +194,17 @@ def test_the_form_writes_the_file_that_study_new_writes_and_shows_it_before_it_i
         written = (tmp_path / f"{mode}.toml").read_text()
         assert unescape(page.text.split('class="code">')[1].split("</textarea>")[0]).rstrip() == written.rstrip()
         assert parse_study(written).digest() in page.text
+        assert "an example's" not in unescape(page.text)
         saved = browser.press("/runs/save")
         assert saved.headers["content-disposition"].endswith("lungs.toml")
         assert saved.text.rstrip() == written.rstrip()
     assert not any(asked[0] == "run" for asked in here.commanded.asked)
+
+
+def test_what_no_field_of_the_form_sets_is_said_to_be_an_example(browser: Browser) -> None:
+    browser.get("/new")
+    page = browser.press("/new", **filled(study_name="age", task_name="measurement", data_modalities="CR"))
+    assert "The study still has an example's quantity: look whether" in unescape(page.text)
 
 
 def test_each_fault_of_the_form_stands_beside_its_field_and_what_was_typed_stays(browser: Browser) -> None:

@@ -66,7 +66,7 @@ def new(
 ) -> None:
     """Write a commented study file with the usual settings."""
     from wardround_common.plugins.names import is_plugin, package_of
-    from wardround_common.study.new import new_study
+    from wardround_common.study.new import left_as_examples, new_study
     from wardround_common.study.plugins import let_task_in, plugin_here
     from wardround_common.tasks.registry import TASKS
 
@@ -102,11 +102,7 @@ def new(
     except OSError as error:
         reason = (error.strerror or "no reason given").lower()
         raise StorageError(f"the study file cannot be written: {reason}", where=str(path)) from None
-    keys = list(TASKS[task].section.model_fields)
-    asked = (
-        [("classes", classes)] if "classes" in keys else [(key, None) for key in keys[1:2]]
-    )  # the first after its name
-    unset = " and ".join(key for key, value in (*asked, ("modalities", modalities)) if value is None)
+    unset = " and ".join(left_as_examples(text, [key for keys in own.values() for key in keys]))
     typer.echo(
         f"Wrote {path}\n{f'Set its {unset}, then run' if unset else 'Run'}: "
         f"wardround study show {shlex.quote(str(path))}"

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+import tomllib
+from collections.abc import Collection, Mapping
 from types import MappingProxyType
 
 from wardround_common.errors import StudyError
@@ -40,3 +41,15 @@ def new_study(
     except StudyError as error:
         raise StudyError(error.what, do="Nothing was written: give different values.", faults=error.faults) from None
     return text
+
+
+def left_as_examples(text: str, given: Collection[str]) -> list[str]:
+    """Name the keys of a new study that are an example until somebody sets them: what the model tells, and of what.
+
+    ``given``: the keys, without their sections, that whoever made the file has set.
+    """
+    tables = tomllib.loads(text)
+    told = [key for key in tables["task"] if key != "name"]
+    first = "classes" if "classes" in told else next(iter(told), "")  # the first after its name
+    asked = [first] if tables["task"].get(first) else []
+    return [key for key in (*asked, "modalities") if key not in given]

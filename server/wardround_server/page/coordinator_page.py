@@ -7,7 +7,7 @@ import shlex
 import shutil
 import tempfile
 import threading
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
@@ -24,6 +24,7 @@ from wardround_common.pages.site import Answer, Asked, Document, Missing, Plan, 
 from wardround_common.results import RoundRecord
 from wardround_common.shell.service_log import Say
 from wardround_common.study.file import parse_canonical, parse_study
+from wardround_common.study.new import left_as_examples
 from wardround_common.study.words.describe import describe
 from wardround_common.tasks.registry import task_of
 from wardround_server.page.curves import Curve, curves
@@ -159,8 +160,8 @@ class CoordinatorPages:
         except StudyError as error:
             return Went("/runs", str(error), True)
 
-    def _shown(self, text: str) -> Answer:
-        """Show a study in plain words, with its file, before anything is done with it.
+    def _shown(self, text: str, examples: Sequence[str] = ()) -> Answer:
+        """Show a study in plain words, with its file, before anything is done with it; ``examples``: keys to be set.
 
         Raises:
             StudyError: it is none.
@@ -171,6 +172,7 @@ class CoordinatorPages:
             "digest": study.digest(),
             "passages": describe(study),
             "text": text,
+            "examples": " and ".join(examples),
         }
         return Shown("begin.html", facts)
 
@@ -183,7 +185,8 @@ class CoordinatorPages:
     def _make(self, asked: Asked) -> Answer:
         made = made_of(asked.form, self._enrolled())
         if made.text:
-            return self._shown(made.text)
+            given = [one.key for one in fields() if asked.form.get(one.name, "").strip()]
+            return self._shown(made.text, left_as_examples(made.text, given))
         return Shown("new.html", self._form(asked.form, made), 422)
 
     def _form(self, given: Mapping[str, str], made: Made) -> dict[str, object]:

@@ -369,7 +369,7 @@ def _network(study: Study) -> str:
     model = study.model
     if model.network == "wavelets":
         first = "" if model.start else ", zero at first,"
-        return f"a linear classifier on fixed wavelet features{first}"
+        return f"one linear layer on fixed wavelet features{first}"
     part = {
         "all": "",
         "head": ", of which the last layer is trained and the rest stays what the seed gives",

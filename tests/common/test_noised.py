@@ -15,6 +15,7 @@ from examples import DP, study
 from wardround_common.errors import MessageError, PrivacyError, StudyError
 from wardround_common.metrics import noised_scores
 from wardround_common.metrics.findings import FindingSums
+from wardround_common.metrics.grades import GradeSums
 from wardround_common.metrics.noised import ONE, NoisedCounts, counts_of, possible
 from wardround_common.metrics.score_bins import EDGES, NOISED_EDGES
 from wardround_common.metrics.sums import ScoreSums
@@ -33,6 +34,8 @@ from wardround_common.study.file import Study
 from wardround_common.study.sums import point_of, threshold_for
 from wardround_common.study.words.describe import describe
 from wardround_common.tasks.findings import TASK, Findings
+from wardround_common.tasks.grades import TASK as GRADES
+from wardround_common.tasks.grades import Grades
 
 SECURE: dict[str, Any] = {"secure": True}
 SHARED = {
@@ -147,6 +150,39 @@ def test_without_noise_the_figures_of_findings_are_those_of_levels() -> None:
     for name, most in {"auroc": 0.01, "brier": 0.01, "sensitivity": 0.0, "calibration_error": 0.04}.items():
         assert abs(exact[name] - coarse[name]) <= most, name  # type: ignore[operator]
     assert back.mean_loss() == pytest.approx(sums.mean_loss(), abs=0.03)
+
+
+def graded_in(grades: int, images: int, seed: int = 0) -> GradeSums:
+    """Sum up images whose decided grade is mostly theirs, or the next."""
+    rng = np.random.default_rng(seed)
+    true = rng.integers(0, grades, images)
+    decided = (true + rng.choice([-1, 0, 0, 0, 1], images)).clip(0, grades - 1)
+    return GradeSums.of(true, decided, rng.exponential(0.5, images), grades)
+
+
+@given(
+    grades=st.integers(3, 6),
+    images=st.integers(0, 30),
+    noise=st.sampled_from([0.0, 3.0, 300.0]),
+    seed=st.integers(0, 2**31),
+)
+@settings(max_examples=60, deadline=None)
+def test_so_with_grades_which_are_counted_once_as_they_are_decided(
+    grades: int, images: int, noise: float, seed: int
+) -> None:
+    section = Grades(name="grades", classes=tuple("abcdef"[:grades]))
+    noised, sums = GRADES.noised_sums(), graded_in(grades, images, seed)
+    counts = noised.told(sums)
+    added = counts_of(counts, images)
+    assert len(added) == noised.cells(section)
+    assert int(added @ added) <= noised.blocks(section) * ONE**2
+    back = noised.settled(counts + np.random.default_rng(seed).normal(0, noise, len(counts)), section)
+    again = GradeSums.from_vector(back.to_vector(), grades)
+    if not noise:
+        assert np.array_equal(again.confusion, sums.confusion)
+    if again.records:
+        least, most = -math.log(0.75), -math.log(0.25)
+        assert least - 1e-5 <= again.mean_loss() <= most + 1e-5  # type: ignore[operator]
 
 
 @pytest.mark.parametrize("classes", [2, 3])
@@ -269,11 +305,11 @@ def test_nothing_without_noise_leaves_beside_it(key: str, value: Any) -> None:
 
 def test_a_task_whose_sums_get_no_noise_refuses_the_key() -> None:
     tables = LOCAL.tables(nulls=False)
-    grades = {"name": "grades", "classes": ["a", "b", "c"]}
+    years = {"name": "measurement", "quantity": "age", "unit": "years", "low": 0.0, "high": 100.0}
     with pytest.raises(
-        StudyError, match=r"evaluation_epsilon: the task 'grades' has sums that get no noise; remove the key"
+        StudyError, match=r"evaluation_epsilon: the task 'measurement' has sums that get no noise; remove the key"
     ):
-        Study.of_tables(tables | {"task": grades}, where="a")
+        Study.of_tables(tables | {"task": years}, where="a")
 
 
 def test_an_epsilon_that_no_noise_keeps_to_is_refused() -> None:

@@ -38,6 +38,7 @@ from wardround_client.training.evaluation import sums_of
 from wardround_common.errors import MessageError, ModelError, PolicyError, PrivacyError
 from wardround_common.messages.rounds import EvaluateRequest, Failure, Parts, PrepareRequest
 from wardround_common.metrics.findings import FindingSums
+from wardround_common.metrics.grades import GradeSums
 from wardround_common.metrics.noised import ONE, NoisedCounts
 from wardround_common.metrics.noised_scores import cells_of, told
 from wardround_common.metrics.sums import ScoreSums
@@ -64,6 +65,12 @@ THREE = LOCAL.but({"task.classes": ["a", "b", "c"], "training.rounds": 1})
 FOUND = study(
     privacy=LOCAL.privacy.model_dump(),
     task={"name": "findings", "classes": ["mass", "nodule"]},
+    training={"rounds": 1},
+    **SECTIONS,
+)
+GRADED = study(
+    privacy=LOCAL.privacy.model_dump(),
+    task={"name": "grades", "classes": ["none", "mild", "severe"]},
     training={"rounds": 1},
     **SECTIONS,
 )
@@ -100,7 +107,7 @@ def counted(here: Hospital, request: EvaluateRequest, hospitals: int = 4, thresh
 
 
 def labelled(data: Dataset, of: Study) -> Dataset:
-    """Label the same patients as a study of several classes or of findings does, of whom some are unknown."""
+    """Label the same patients as studies of several classes, of findings or of grades do, of whom some are unknown."""
 
     def anew(part: Examples) -> Examples:
         if of.task.name == "findings":
@@ -112,7 +119,9 @@ def labelled(data: Dataset, of: Study) -> Dataset:
 
 
 @pytest.mark.usefixtures("without_noise")
-@pytest.mark.parametrize("of", [SHARES, LOCAL, THREE, FOUND], ids=["shares", "local", "three", "findings"])
+@pytest.mark.parametrize(
+    "of", [SHARES, LOCAL, THREE, FOUND, GRADED], ids=["shares", "local", "three", "findings", "grades"]
+)
 def test_without_noise_the_sums_are_those_of_all_patients_in_levels(of: Study, tmp_path: Path) -> None:
     memory, here = Memory(of, tmp_path), consortium()
     memory.at = {name: replace(one, dataset=labelled(one.dataset, of)) for name, one in memory.at.items()}
@@ -123,7 +132,7 @@ def test_without_noise_the_sums_are_those_of_all_patients_in_levels(of: Study, t
     for split, found in (("validation", final.chosen.validation), ("test", tested)):
         each = [sums_of(built.network, of, one.dataset.split(split)) for one in memory.at.values()]  # type: ignore[arg-type]
         exact = sum(each[1:], each[0])
-        assert isinstance(found, ScoreSums | FindingSums)
+        assert isinstance(found, ScoreSums | FindingSums | GradeSums)
         read = noised.settled(noised.told(exact).astype(np.float64), of.task)
         assert found.to_vector().tolist() == read.to_vector().tolist()
         assert found.records == exact.records

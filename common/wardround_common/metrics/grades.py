@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 
 from wardround_common.errors import MessageError, ModelError
 from wardround_common.metrics.defined import number_or_none, of_one_row
+from wardround_common.metrics.noised import possible
 from wardround_common.metrics.ranking import Floats, divide
 from wardround_common.metrics.shapes import Estimate, GroupFigures
 from wardround_common.metrics.sum_intervals import OF_SPREAD, drawn, of_fraction, of_resamples, with_intervals
@@ -124,6 +125,19 @@ def intervals_of(sums: GradeSums, point: None, metrics: Mapping[str, Estimate]) 
     counted = {"accuracy": int(sums.confusion.trace()), "within_one": near}
     fractions = {name: of_fraction(found, sums.records) for name, found in counted.items()}
     return with_intervals(metrics, fractions) | with_intervals(metrics, resampled, OF_SPREAD)
+
+
+def settled(noised: Floats, grades: int) -> GradeSums:
+    """Return the possible sums that are nearest to noised counts (grades * grades,) by true and decided grade.
+
+    How sure the model was is not counted. The loss is that of a model that gives each step which it decides rightly
+    3/4, and each other 1/4: the middles of two levels.
+    """
+    confusion = possible(noised, round(noised.sum())).reshape(grades, grades)
+    steps = int(confusion.sum()) * (grades - 1)
+    wrong = int((confusion * np.abs(_apart(grades))).sum())
+    loss = -((steps - wrong) * np.log(0.75) + wrong * np.log(0.25)) / (grades - 1)
+    return GradeSums(confusion, round(float(loss) / UNIT))
 
 
 def figures_of(vectors: NDArray[np.number], grades: int) -> dict[str, Floats]:

@@ -13,6 +13,8 @@ from wardround_common.metrics.scores import findings
 from wardround_common.metrics.sums import UNIT, ScoreSums
 
 LEVELS = len(NOISED_EDGES) - 1
+EFFECT = "AUROC is mostly a little too low, and the loss too high"
+"""What noise does to figures."""
 _MIDDLES = (NOISED_EDGES[:-1] + NOISED_EDGES[1:]) / 2
 
 

@@ -148,6 +148,7 @@ TASK = Task[Classification, ScoreSums](
             f"{noised_scores.LEVELS} levels of the model's score{'s' if len(section.classes) > 2 else ''} and by label"
             f"{', and by label and decision' if len(section.classes) > 2 else ''}"
         ),
+        effect=noised_scores.EFFECT,
         settled=lambda counts, section: noised_scores.settled(counts, len(section.classes)),
     ),
     margin=lambda sums: sums.auroc_margin(),

@@ -222,6 +222,8 @@ class NoisedSums(Generic[S, T]):
     """The counts (cells,) over some records."""
     words: Callable[[T], str]
     """By what patients are counted, as a study says that it leaves a hospital."""
+    effect: str
+    """What noise does to the figures, as the beginning of a sentence."""
     settled: Callable[[Floats, T], S]
     """The possible sums that are nearest to noised counts of patients (cells,)."""
 

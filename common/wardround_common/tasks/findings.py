@@ -121,6 +121,7 @@ TASK = Task[Findings, FindingSums](
         words=lambda section: (
             f"{noised_scores.LEVELS} levels of the model's scores, by finding and whether it is there, and in all"
         ),
+        effect=noised_scores.EFFECT,
         settled=lambda counts, section: noised_scores.settled_findings(counts, len(section.classes)),
     ),
     margin=lambda sums: sums.auroc_margin(),

@@ -6,9 +6,9 @@ from typing import Annotated, Literal
 
 from pydantic import Field, field_validator
 
-from wardround_common.metrics.grades import GradeSums, figures_of, intervals_of
+from wardround_common.metrics.grades import GradeSums, figures_of, intervals_of, settled
 from wardround_common.section import Word, each_once
-from wardround_common.tasks.contract import ClassesSection, Detail, Task, Words, figure
+from wardround_common.tasks.contract import ClassesSection, Detail, NoisedSums, Task, Words, figure
 
 
 class Grades(ClassesSection):
@@ -72,6 +72,14 @@ TASK = Task[Grades, GradeSums](
         confusion=tuple(map(tuple, sums.confusion.tolist())), by_group=sums.by_grade() if sums.records else ()
     ),
     intervals=intervals_of,
+    noised=NoisedSums(
+        cells=lambda section: len(section.classes) ** 2,
+        blocks=lambda section: 1,
+        told=lambda sums: sums.confusion.ravel(),
+        words=lambda section: "true and decided grade",
+        effect="Weighted kappa is mostly a little too low, and the loss is no more than a guess from what is decided",
+        settled=lambda counts, section: settled(counts, len(section.classes)),
+    ),
     fractions=lambda section: ("accuracy", "within_one"),
     terms=lambda section: TERMS,
     decides="It decides for the highest grade that is more likely reached than not.",

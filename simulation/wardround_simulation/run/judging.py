@@ -105,10 +105,13 @@ def said_of_noised_test(
         what = f"it moves {task.first.term} by {mean:+.3f} on the mean, with a standard deviation of {deviation:.3f}"
     else:
         what = f"too few patients for it, with which {task.first.term} is not always defined"
-    yield (
-        f"{counted}: {what}. The rounds' figures and the operating point of the federated model here have it; other "
-        "models' operating points have none, so that decisions do not compare."
-    )
+    here = "The rounds' figures here have it."
+    if point is not None:
+        here = (
+            "The rounds' figures and the operating point of the federated model here have it; other models' operating "
+            "points have none, so that decisions do not compare."
+        )
+    yield f"{counted}: {what}. {here}"
 
 
 def by_subgroup(

@@ -179,11 +179,11 @@ def says_unlike(study: Study) -> str:
 def said_of_noise(study: Study) -> Iterator[str]:
     """Say what noise in evaluation sums means for the figures; nothing where they have none."""
     if study.noised:
+        noised = task_in(study).noised_sums()
         yield (
             f"Figures are of counts with noise ([privacy] evaluation_epsilon = {study.evaluation_epsilon:g}): of "
-            "patients, each of whom counts as one however many images there are, by few levels of the model's scores. "
-            "How many there are is not exact, AUROC is mostly a little too low and the loss too high, and intervals "
-            "hold what the noise does."
+            f"patients, each of whom counts as one however many images there are, by {noised.words(study.task)}. How "
+            f"many there are is not exact. {noised.effect}. Intervals hold what the noise does."
         )
 
 

@@ -138,7 +138,7 @@ def main() -> None:
             cohort, event = ledger.cohort(largest.cohort), Event(noise_multiplier=2.0, sampling_rate=0.002, steps=2)
             figures[f"check_{how}_s"] = timed(
                 lambda ledger=ledger, event=event, cohort=cohort: check_spending(
-                    rules, ledger, "f" * 64, ROUNDS, event, cohort
+                    rules, ledger, "f" * 64, "next", ROUNDS, event, cohort
                 )
             )
         figures["verify_s"] = timed(lambda: check(ledger, identity))

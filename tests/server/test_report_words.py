@@ -11,6 +11,8 @@ from rich.console import Console
 from wardround_common.counting import count, kept, percent
 from wardround_common.metrics import Estimate
 from wardround_common.results import ALL, DEPLOYED, FEDERATED, POOLED, Results, alone
+from wardround_common.study.file import parse_study
+from wardround_common.study.template import study_text
 from wardround_server.report import summary
 from wardround_server.report.example import example
 from wardround_server.report.story import at_home, best_alone, key_numbers, story
@@ -191,3 +193,23 @@ def test_a_report_says_of_whom_epsilon_is_and_where_its_intervals_come_from(resu
         assert judged in words["ε, δ"]
         assert "any one training patient, the probability of the updates that a hospital sends" in words["ε, δ"]
     assert words["ε, δ"] in render(results.model_copy(update={"study": noised, "engine": DEPLOYED}))
+
+
+def test_images_that_a_task_does_not_tell_apart_are_counted_once(results: Results) -> None:
+    splits = ("train", "validation", "test")
+    hospitals = []
+    for one in results.hospitals:
+        counts = {name: getattr(one, name) for name in splits}
+        alike = {name: split.model_copy(update={"per_class": (split.images,)}) for name, split in counts.items()}
+        hospitals.append(one.model_copy(update=alike))
+    study = parse_study(study_text("made", task="generation", dp=False))
+    made = results.model_copy(update={"study": study, "hospitals": tuple(hospitals)})
+    found = course.data(made)
+    assert found is not None
+    assert found.caption == "Patients, and images; patients are split, never images"
+    assert not any(cell.quiet for row in found.rows for cell in row)
+    assert {row[0].text: row[1].text for row in course.settings(made).rows}["Task"] == "generation"
+    told = course.data(results)
+    assert told is not None
+    assert told.caption.startswith("Patients, and images of each class")
+    assert all(row[1].quiet for row in told.rows)

@@ -152,6 +152,9 @@ def test_without_epsilon_and_images_the_pack_says_what_it_lacks(hospitals: Path,
     assert evidence.attacks.membership is None
     assert [words.split(":")[0] for words in evidence.attacks.not_done] == ["Canary audit", "Membership inference"]
     assert not any("noise" in found.seen for found in evidence.attacks.inversions)
+    page = (tmp_path / "run" / "evidence" / "evidence.html").read_text()
+    assert "planned ε" in page
+    assert "noise multiplier" not in page
 
 
 @pytest.mark.slow

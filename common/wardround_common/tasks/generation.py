@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Annotated, ClassVar, Literal, Self
 
 from pydantic import Field, field_validator, model_validator
@@ -49,7 +50,10 @@ class Generation(TaskSection):
 
 METRICS = (
     figure("reconstruction", "Reconstruction error", "lower", "0 is perfect", within="reconstruction error"),
-    figure("divergence", "Divergence from the prior", "lower", "in nats an image", within="divergence from the prior"),
+    replace(
+        figure("divergence", "Divergence from the prior", "lower", "of an image", within="divergence from the prior"),
+        unit="nats",
+    ),
 )
 TERMS = (
     (

@@ -275,22 +275,25 @@ def _trainers(evidence: Evidence) -> list[Hospital]:
 def _costs(evidence: Evidence) -> Table | None:
     if evidence.deployed:
         return None
+    private = isinstance(evidence.study.privacy, DpSgd)
     rows: list[Sequence[str]] = []
     for hospital in _trainers(evidence):
         planned = hospital.planned
+        noise = ("–", "–", "–")
+        if planned is not None:
+            noise = (f"{planned.noise_multiplier:.3f}", f"{planned.sampling_rate:.3f}", f"{planned.steps:,}")
         rows.append(
             (
                 hospital.name,
                 f"{hospital.patients or 0:,}",
                 f"{hospital.images or 0:,}",
                 "no limit" if planned is None else f"{planned.epsilon:.3f}",
-                "–" if planned is None else f"{planned.noise_multiplier:.3f}",
-                "–" if planned is None else f"{planned.sampling_rate:.3f}",
-                "–" if planned is None else f"{planned.steps:,}",
+                *(noise if private else ()),
                 (hospital.data or "")[:12],
             )
         )
-    head = ("", "training patients", "images", "planned ε", "noise multiplier", "sampling rate", "steps", "data")
+    of_noise = ("noise multiplier", "sampling rate", "steps") if private else ()
+    head = ("", "training patients", "images", "planned ε", *of_noise, "data")
     return table(
         "By hospital. Data: the first 12 digits of the fingerprint of images, labels and split.", head, rows, "numbers"
     )

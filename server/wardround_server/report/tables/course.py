@@ -30,7 +30,8 @@ def data(results: Results) -> Table | None:
     head = ["Hospital", "Training", "Validation", "Test", *(["Scanners"] if scanners else [])]
     each, of = task_of(results.study.task).group_words[0], records(results.study)
     counted = "Patients" if of == "patients" else f"Patients, and {of}"
-    return table(f"{counted} of each {each}; patients are split, never images", head, rows)
+    apart = f" of each {each}" if _told_apart(results.study) else ""
+    return table(f"{counted}{apart}; patients are split, never images", head, rows)
 
 
 def privacy(results: Results) -> Table | None:
@@ -101,7 +102,7 @@ def settings(results: Results) -> Table:
         else f"{_work(t)}, batches of {t.batch_size}"
     )
     rows = [
-        ["Task", f"{s.task.name}: {_learnt(s)}"],
+        ["Task", f"{s.task.name}: {_learnt(s)}" if _told_apart(s) else s.task.name],
         ["Images", f"{', '.join(s.data.modalities)}, {_form(s)}, intensity by {s.data.intensity}"],
         *([["Steps before", "; ".join(one.said for one in s.data.steps)]] if s.data.steps else []),
         *([["Series told apart", listing([one.role for one in s.data.sequences])]] if s.data.sequences else []),
@@ -194,7 +195,12 @@ def _split(split: SplitCounts | None, study: Study) -> Cell:
         more = "" if study.data.record == "patient" else f", {split.images:,} series"
     else:
         more = f", {count(split.images, 'image')}"
-    return Cell(f"{count(split.patients, 'patient')}{more}", quiet=shown)
+    return Cell(f"{count(split.patients, 'patient')}{more}", quiet=shown if _told_apart(study) else "")
+
+
+def _told_apart(study: Study) -> bool:
+    """Whether a task tells images apart: one that does not has a single group, of all images."""
+    return study.groups != ("image",)
 
 
 def _network(model: Model) -> str:

@@ -50,6 +50,28 @@ def test_two_scores_of_one_level_give_the_same_sums() -> None:
         assert len({one.histograms.tobytes() for one in sums}) == 1
 
 
+@pytest.mark.parametrize(("levels", "patients", "others"), [(False, (1, 2), 0.0004), (True, (4, 7), 0.023)])
+def test_an_operating_point_lies_where_a_validation_patient_has_the_score(
+    levels: bool, patients: tuple[int, int], others: float
+) -> None:
+    """Who has that patient's image finds it there; few others have a score there, and few of those who validate."""
+    of, edges = (LEVELLED, LEVEL_EDGES) if levels else (Study.model_validate(STUDY), EDGES)
+    rng, there, beside = np.random.default_rng(0), [], []
+    for _ in range(60):
+        labels = rng.integers(0, 2, 320)
+        everybody = 1 / (1 + np.exp(-2 * rng.normal(1.05, 1.0, 20_000)))  # others with the finding, AUROC 0.93
+        p = 1 / (1 + np.exp(-2 * rng.normal(np.where(labels, 1.05, -1.05), 1.0)))
+        both = np.stack([1 - p, p], axis=1).astype(np.float32)
+        point = point_of(of, told(of, ScoreSums.of(labels, both, np.zeros(320))))
+        assert isinstance(point, float)
+        end = edges[np.searchsorted(edges, point) + 1]
+        there.append(np.count_nonzero((both[labels == 1, 1] >= point) & (both[labels == 1, 1] < end)))
+        beside.append(np.mean((everybody >= point) & (everybody < end)))
+    assert min(there) >= 1
+    assert patients[0] <= np.median(there) < patients[1]
+    assert np.mean(beside) == pytest.approx(others, rel=0.3)
+
+
 def test_images_are_decided_at_the_operating_point_as_they_were_counted() -> None:
     labels, p = drawn()
     sums = told(LEVELLED, ScoreSums.of(labels, p, np.zeros(len(labels))))

@@ -20,7 +20,7 @@ from wardround_common.metrics import ScoreSums
 from wardround_common.metrics.measurements import MeasurementSums
 from wardround_common.metrics.outlines import Outlines, OutlineSums
 from wardround_common.metrics.shapes import LEAST_RECORDS
-from wardround_common.results import ALL, FEDERATED, HospitalRecord, Results, SiteMetrics, evaluate
+from wardround_common.results import ALL, FEDERATED, POOLED, HospitalRecord, Results, SiteMetrics, evaluate
 from wardround_common.study.file import Study, parse_study
 from wardround_common.study.template import study_text
 from wardround_common.tasks.segmentation import Segmentation
@@ -244,3 +244,7 @@ def test_a_quarter_that_a_measurement_never_tells_is_said_in_words_of_numbers() 
     assert "Mean absolute error (%), mean over hospitals" in out.getvalue()
     assert "Mean absolute error (%), all test patients" in out.getvalue()
     assert [one.value for one in key_numbers(found)][:2] == ["2.000 %", "2.000 %"]
+    two = found.model_copy(update={"evaluation": {model: {"north": site, ALL: site} for model in (FEDERATED, POOLED)}})
+    matrix = quality.cross_site(two)
+    assert matrix is not None
+    assert matrix.caption.startswith("Mean absolute error (%) of every model (rows)")

@@ -52,6 +52,20 @@ def test_init_enrol_and_accept_are_all_that_it_takes(desk: Path) -> None:
     assert one.name == "St Mary's"
 
 
+def test_an_export_of_no_run_says_which_runs_there_are(desk: Path) -> None:
+    def refused(folder: Path, run: str) -> StorageError:
+        done = coordinator("export", folder, run)
+        assert isinstance(done.exception, StorageError)
+        return done.exception
+
+    assert refused(desk, "lung").do == "There are none yet."
+    (desk / "runs" / "brain").mkdir(parents=True)
+    (desk / "archive" / "liver").mkdir(parents=True)
+    found = refused(desk, "lung")
+    assert (found.what, found.do) == ("there is no run 'lung'", "The runs are: brain, liver.")
+    assert "the coordinator has no identity" in refused(desk / "elsewhere", "lung").what
+
+
 @pytest.mark.parametrize(("answer", "code"), [("n\n", DECLINED), ("\n", DECLINED), ("", 1)])
 def test_a_fingerprint_that_was_not_compared_enrols_nobody(desk: Path, answer: str, code: int) -> None:
     done = coordinator("enrol", desk, "st-mary-s.request", answer=answer)

@@ -161,15 +161,17 @@ def export(
     from wardround_server.rounds.exported_model import Release
     from wardround_server.service.coordinator_audit import note_export
     from wardround_server.service.export import check_over, early_statements, export_run
-    from wardround_server.service.runs import ARCHIVE
+    from wardround_server.service.runs import ARCHIVE, no_such_run
     from wardround_server.state.coordinator_folder import CoordinatorFolder
 
-    source, target = folder / "runs" / run, out or Path(run)
-    if not source.exists() and (folder / ARCHIVE / run).exists():
-        source = folder / ARCHIVE / run
-    check_over(source)
     place = CoordinatorFolder(folder)
-    release = Release(read_words(words) if words else None, place.identity(), "coordinator", forms(), public=public)
+    identity = place.identity()  # a folder that is nobody's is said to be that
+    runs = {path.name: path for kept in (ARCHIVE, "runs") for path in (folder / kept).glob("[!.]*")}
+    if run not in runs:
+        raise no_such_run(run, runs)
+    source, target = runs[run], out or Path(run)
+    check_over(source)
+    release = Release(read_words(words) if words else None, identity, "coordinator", forms(), public=public)
     note_export(place, run, source / "model.safetensors")
     copied = export_run(source, target, statement or (), release)
     typer.echo(f"Copied {', '.join(copied[:-1])} and {copied[-1]} to {target}")

@@ -13,7 +13,7 @@ import logging
 import shlex
 import shutil
 import threading
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
@@ -322,8 +322,7 @@ class Runs:
         if name in self._damaged:
             raise self._damaged[name]
         if name not in self._runs:
-            known = ", ".join(sorted(self._runs)) or "there are none yet"
-            raise StorageError(f"there is no run {name!r}", do=f"The runs are: {known}.")
+            raise no_such_run(name, self._runs)
         return self._runs[name]
 
     def _over(self, name: str) -> Run:
@@ -506,6 +505,12 @@ def keep_start(folder: Path, start: Start, content: bytes) -> None:
         StorageError: it cannot be written.
     """
     write_atomically(start_file(folder, start), content, private=True)
+
+
+def no_such_run(name: str, known: Iterable[str]) -> StorageError:
+    """Say that there is no run of a name, and which there are."""
+    runs = ", ".join(sorted(known))
+    return StorageError(f"there is no run {name!r}", do=f"The runs are: {runs}." if runs else "There are none yet.")
 
 
 def _before(run: Run) -> State | None:

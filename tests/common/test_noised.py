@@ -330,6 +330,7 @@ def test_a_study_says_what_leaves_and_what_it_costs(of: Study) -> None:
     assert "evaluation sums: who reads them can become 7.4 times more certain, in odds" in said
     assert "These sums are exact" not in said
     assert "the evaluation sums, which are exact" not in said
+    assert "such as a class, is that hospital's, with the noise of the sum" in said
     assert "who reads them can become almost without bound more certain" in vast
 
 

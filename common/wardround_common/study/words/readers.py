@@ -42,9 +42,11 @@ def seen(study: Study) -> Iterator[str]:
         yield from said_of_graph(
             study, max(len(study.roster) - len(study.evaluation.external), study.aggregation.min_hospitals)
         )
+        own = "a class" if study.noised else "a class, a subgroup, maps or a recalibration of its own"
+        noise = ", with the noise of the sum" if study.noised else ""
         yield (
-            "A part of a sum to which one hospital alone has something to give, such as a class, a subgroup, maps or a "
-            "recalibration of its own, is that hospital's: the sum says neither that it is so nor whose it is."
+            f"A part of a sum to which one hospital alone has something to give, such as {own}, is that "
+            f"hospital's{noise}: the sum says neither that it is so nor whose it is."
         )
         bound = "the epsilon above bounds" if isinstance(study.privacy, DpSgd) else "nothing bounds"
         yield (

@@ -133,7 +133,7 @@ class Outlines:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class OutlineSums:
-    """Sums over patients that give means, medians and rates without any one patient's value; whole and 0 or more.
+    """Sums over patients that give means, medians and rates, of no patient more than a bin; whole and 0 or more.
 
     Of each structure (first axis): ``outcomes`` int64 (structures, 4, 2), patients by ``Outcome``, without [0] and with
     [1] a measured distance or volume; ``dice``, ``hausdorff``, ``surface`` int64 (structures,) sums in units of 2^-20

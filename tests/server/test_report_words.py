@@ -15,11 +15,14 @@ from wardround_common.study.file import parse_study
 from wardround_common.study.template import study_text
 from wardround_server.report import summary
 from wardround_server.report.example import example
+from wardround_server.report.figures.course import loss as losses
 from wardround_server.report.story import at_home, best_alone, key_numbers, story
 from wardround_server.report.tables import cells, course, means, quality
 from wardround_server.report.terms import terms_of_any
-from wardround_server.report.words import duration, interval, listing, number, size, small
+from wardround_server.report.words import duration, interval, listing, number, records, size, small
 from wardround_server.report.write import render
+
+SPLITS = ("train", "validation", "test")
 
 
 @pytest.fixture(scope="module")
@@ -196,10 +199,9 @@ def test_a_report_says_of_whom_epsilon_is_and_where_its_intervals_come_from(resu
 
 
 def test_images_that_a_task_does_not_tell_apart_are_counted_once(results: Results) -> None:
-    splits = ("train", "validation", "test")
     hospitals = []
     for one in results.hospitals:
-        counts = {name: getattr(one, name) for name in splits}
+        counts = {name: getattr(one, name) for name in SPLITS}
         alike = {name: split.model_copy(update={"per_class": (split.images,)}) for name, split in counts.items()}
         hospitals.append(one.model_copy(update=alike))
     study = parse_study(study_text("made", task="generation", dp=False))
@@ -213,3 +215,26 @@ def test_images_that_a_task_does_not_tell_apart_are_counted_once(results: Result
     assert told is not None
     assert told.caption.startswith("Patients, and images of each class")
     assert all(row[1].quiet for row in told.rows)
+
+
+def test_what_a_study_trains_on_and_counts_is_called_what_it_is(results: Results) -> None:
+    volumes = parse_study(study_text("a", task="segmentation", dp=False, own={"task": {"dims": 3}}))
+    patients = parse_study(study_text("a", dp=False)).but({"data.record": "patient"})
+    for study, one, several in (
+        (results.study, "an image", "images"),
+        (volumes, "a patch", "volumes"),
+        (patients, "a record", "patients"),
+    ):
+        drawn = losses(results.model_copy(update={"study": study}))
+        assert drawn is not None
+        assert drawn.caption == f"Mean loss of {one} by round, over all hospitals."
+        assert records(study) == several
+    classes = results.hospitals[0].model_copy()
+    split = classes.train
+    assert split is not None
+    counted = {"per_class": (split.images,)}
+    one_class = classes.model_copy(update={name: split.model_copy(update=counted) for name in SPLITS})
+    found = course.data(results.model_copy(update={"study": volumes, "hospitals": (one_class,)}))
+    assert found is not None
+    assert found.caption.startswith("Patients, and volumes of each structure")
+    assert found.rows[0][1].text.endswith(f"{split.images} volumes")

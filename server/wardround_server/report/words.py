@@ -11,7 +11,9 @@ NOTHING = "–"
 
 
 def records(study: Study) -> str:
-    """Return what the records of a study are, several of them: images, or the patients or series of one answer each."""
+    """Return what the records of a study are, several of them: images, volumes, or patients or series of one answer."""
+    if study.data.patch_size is not None:
+        return "volumes"
     if not study.data.gathered:
         return "images"
     return "patients" if study.data.record == "patient" else "series"

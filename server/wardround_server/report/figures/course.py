@@ -8,8 +8,10 @@ from matplotlib.axes import Axes
 from matplotlib.ticker import MaxNLocator
 
 from wardround_common.counting import count
+from wardround_common.kinds import with_article
 from wardround_common.results import Results
 from wardround_common.study.privacy import DpSgd
+from wardround_common.study.words.phrases import trained_on
 from wardround_server.report.figures.quality import shorten
 from wardround_server.report.figures.style import INK, SERIES, Picture, line_style, panel, picture
 from wardround_server.report.words import small
@@ -19,16 +21,17 @@ MARKS = ("X", "s", "D", "^", "v", "P", "o", "*")  # one for each kind of absence
 
 def loss(results: Results) -> Picture | None:
     """Draw the mean training and validation loss by round."""
+    one = with_article(trained_on(results.study)[0])
     return _lines(
         results,
         "loss",
         title="Loss",
-        unit="nats an image",
+        unit=f"nats {one}",
         lines={
             "training": [r.training_loss for r in results.rounds],
             "validation, all hospitals": [r.validation_loss for r in results.rounds],
         },
-        caption="Mean loss of an image by round, over all hospitals.",
+        caption=f"Mean loss of {one} by round, over all hospitals.",
     )
 
 

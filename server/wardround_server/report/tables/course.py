@@ -194,7 +194,7 @@ def _split(split: SplitCounts | None, study: Study) -> Cell:
     if study.data.gathered:
         more = "" if study.data.record == "patient" else f", {split.images:,} series"
     else:
-        more = f", {count(split.images, 'image')}"
+        more = f", {count(split.images, records(study).removesuffix('s'))}"
     return Cell(f"{count(split.patients, 'patient')}{more}", quiet=shown if _told_apart(study) else "")
 
 

@@ -27,6 +27,7 @@ from wardround_client.training.devices import choose
 from wardround_client.volumes import Refused
 from wardround_common.errors import DataError, StorageError
 from wardround_common.results.model_folder import MODEL
+from wardround_common.shell.stopping import NOTHING_KEPT, stopped_with
 from wardround_common.storage import LOCK, alone_in, half_written, no_room_is_said, sweep, write_atomically
 
 LINES, TABLE, PICTURE = "change.json", "change.csv", "change.png"
@@ -80,7 +81,7 @@ def change_and_show(
     examinations = [one for one in there if isinstance(one, Case)]
     in_order(examinations)  # what is wrong with them is said before anything is outlined
     columns = (TextColumn("Outlining"), BarColumn(), MofNCompleteColumn())
-    with Progress(*columns, console=console, transient=True) as progress:
+    with stopped_with(lambda: NOTHING_KEPT), Progress(*columns, console=console, transient=True) as progress:
         bar = progress.add_task("", total=len(examinations))
         outlined = examine(model, examinations, lambda done: progress.update(bar, completed=done))
     change = {

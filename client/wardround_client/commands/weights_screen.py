@@ -14,6 +14,7 @@ from wardround_client import networks
 from wardround_client.prior.learning import Lesson, learn, size_of
 from wardround_client.state.weights_files import read_weights_file
 from wardround_common.counting import count
+from wardround_common.shell.stopping import NOTHING_KEPT, stopped_with
 from wardround_common.storage import write_atomically
 from wardround_common.study.file import read_study
 from wardround_common.study.template import toml_value
@@ -74,7 +75,7 @@ def match_and_show(
 def learn_and_show(network: str, out: Path, **lesson: Any) -> None:
     """Learn, and write the file."""
     screen = Console(stderr=True, highlight=False, markup=False, soft_wrap=True)
-    with Progress(console=screen, transient=True) as progress:
+    with stopped_with(lambda: NOTHING_KEPT), Progress(console=screen, transient=True) as progress:
         task = progress.add_task("learning from made images", total=lesson["steps"])
         learnt = learn(
             Lesson(network, **lesson), lambda step, of, loss: progress.update(task, completed=step, total=of)

@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
+NOTHING_KEPT = "Nothing was written. Run the same command again."
+
 
 @contextmanager
 def stopped_with(words: Callable[[], str]) -> Iterator[None]:

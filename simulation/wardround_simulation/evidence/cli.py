@@ -64,6 +64,7 @@ def make(
     """Attack a finished run and write its evidence pack: RUN/evidence/evidence.json and evidence.html."""
     from rich.console import Console
 
+    from wardround_common.shell.stopping import NOTHING_KEPT, stopped_with
     from wardround_simulation.evidence.attack_display import AttackDisplay
     from wardround_simulation.evidence.finished_run import read_run
     from wardround_simulation.evidence.make import FOLDER, Wanted, make_evidence
@@ -77,7 +78,7 @@ def make(
     wanted = Wanted(None if hospitals is None else sites_in(hospitals, places), shadows, canaries)
     crew = start_workers(workers or len(os.sched_getaffinity(0)))
     try:
-        with AttackDisplay() as show:
+        with stopped_with(lambda: NOTHING_KEPT), AttackDisplay() as show:
             evidence = make_evidence(finished, wanted, crew, show)
     finally:
         crew.close()

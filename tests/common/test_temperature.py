@@ -38,6 +38,13 @@ def test_the_temperature_of_two_classes_is_that_of_the_scores_themselves(sharpne
     assert found == pytest.approx(sharpness, rel=0.1)
 
 
+def test_a_temperature_has_three_digits_and_one_patient_more_mostly_changes_none() -> None:
+    labels, said = scored(5, 800, 2, 2.0)
+    found = {temperature(sums(labels[some], said[some]).histograms) for some in (slice(each, 800) for each in range(9))}
+    assert all(float(f"{one:.3g}") == one for one in found)
+    assert len(found) < 6
+
+
 def test_calibrated_probabilities_add_up_to_one_and_miss_by_less() -> None:
     labels, said = scored(4, 3000, 3, 3.0)
     found = temperature(sums(labels, said).histograms)

@@ -19,6 +19,8 @@ from wardround_common.metrics.shapes import ReliabilityBins, numbers
 RELIABILITY_BINS = 16
 TEMPERATURES = (0.05, 20.0)
 """Between which a temperature is sought; beyond them scores do not rank the findings at all, or far too few tell."""
+DIGITS = 3
+"""Of a temperature that count: of hundreds of patients the third is chance, and all of them tell their exact sums."""
 _HALVINGS, _LEAST = 60, 1e-12
 
 
@@ -50,7 +52,7 @@ def temperature(histograms: NDArray[np.int64]) -> float | None:
     Guo et al. 2017, section 4.2: the log-odds are divided by it. It is fitted by maximum likelihood to the middles of
     the bins, each class against the rest, with the softened targets of Platt 1999 (Probabilistic Outputs for Support
     Vector Machines, section 2.2), so that a few patients who are all told apart do not make every probability 0 or 1.
-    None where a finding or its rest does not occur, or none within :data:`TEMPERATURES` fits.
+    To three digits. None where a finding or its rest does not occur, or none within :data:`TEMPERATURES` fits.
     """
     rest, found = histograms[:, 0].astype(np.float64), histograms[:, 1].astype(np.float64)  # (findings, bins)
     of_rest, of_found = rest.sum(axis=1, keepdims=True), found.sum(axis=1, keepdims=True)
@@ -72,7 +74,7 @@ def temperature(histograms: NDArray[np.int64]) -> float | None:
     for _ in range(_HALVINGS):
         middle = (low + high) / 2
         low, high = (middle, high) if slope(middle) < 0 else (low, middle)
-    return 2 / (low + high)
+    return float(f"{2 / (low + high):.{DIGITS}g}")
 
 
 def at_temperature(probabilities: NDArray[np.floating], temperature: float) -> Floats:

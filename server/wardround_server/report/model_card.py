@@ -449,7 +449,7 @@ def calibration(results: Results, card: Card) -> list[str]:
     whole = results.evaluation.get(FEDERATED, {}).get(ALL)
     labels = {metric.name: metric.label for metric in task.metrics}
     said = [
-        f"Log-odds are divided by a temperature of {card.temperature:.3f}, fitted on the validation patients of all "
+        f"Log-odds are divided by a temperature of {card.temperature:.3g}, fitted on the validation patients of all "
         "hospitals together (Guo et al. 2017); the figures below are of the probabilities before that."
     ]
     found = [] if whole is None or _few(whole) else [name for name in UNMOVED if name in whole.metrics]

@@ -372,7 +372,7 @@ def table(groups: Sequence[Group]) -> Iterator[tuple[str, ...]]:
     """Yield the table's rows as words, its head first; each hospital has a column if they are few."""
     names = hospitals_of(groups)
     shown = names if len(names) <= 6 else []
-    yield ("runs", "seeds", *shown, "mean ± SD")
+    yield ("runs", "seeds", *shown, f"{headline_of(groups)}, mean ± SD")
     for group in groups:
         mean = "-" if group.mean is None else f"{group.mean:.3f}"
         spread = "" if group.spread is None else f" ± {group.spread:.3f}"

@@ -96,7 +96,7 @@ def test_all_words_of_the_picture_lie_in_it(file: Path, key: str, values: Any) -
 
 def test_the_table_has_means_over_seeds_and_their_spread_and_says_what_failed(file: Path) -> None:
     head, first, second = table(grouped(rows(file)))
-    assert head == ("runs", "seeds", "a", "b", "mean ± SD")
+    assert head == ("runs", "seeds", "a", "b", "AUROC, mean ± SD")
     assert first == ("learning_rate = 0.01", "2", "0.600", "0.800", "0.700 ± 0.141")
     assert second == ("learning_rate = 0.1", "2 (1 failed)", "0.400", "0.400", "0.400")
 

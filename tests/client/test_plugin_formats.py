@@ -60,7 +60,7 @@ LIES = {
         r"plug-in made-plugin 1.0: its code failed at made_plugin/raises.py, l",
     ),
     "exits": ("import sys; sys.exit(0)", r"failed at made_plugin/exits.py, line 12, in read: SystemExit"),
-    "nothing": ("return rows", "gives no Plain but a ndarray"),
+    "nothing": ("return rows", "gives no Plain but an ndarray"),
     "words": ("return Plain(rows.astype(str), **said)", "gives pixels that are no array of whole or floating-point"),
     "wide": ("return Plain(rows.astype(np.longdouble), **said)", "floating-point numbers of up to 64 bits"),
     "flat": ("return Plain(rows.ravel(), **said)", r"gives pixels of the shape \(16,\) for 1 frames"),
@@ -257,7 +257,7 @@ def test_only_the_package_that_is_named_reads(site: Path) -> None:
         let_in([f"made-plugin:own@{'0' * 64}"])
     with pytest.raises(PluginError, match="it has no format 'other'"):
         let_in([f"made-plugin:other@{digest()}"])
-    with pytest.raises(PluginError, match="its format 'number' is no Format but a int"):
+    with pytest.raises(PluginError, match="its format 'number' is no Format but an int"):
         let_in([f"made-plugin:number@{digest()}"])
     for name in ("made-plugin:own", "own@x", ""):
         with pytest.raises(DataError, match="names no format"):

@@ -18,7 +18,7 @@ from wardround_common.errors import MessageError, PrivacyError, StudyError
 from wardround_common.messages.rounds import EvaluateRequest, TrainRequest
 from wardround_common.randomness import insecure_stream
 from wardround_common.results import ALL, EXTERNAL, FEDERATED, TRAINED, Results
-from wardround_common.study.file import Study, _study
+from wardround_common.study.file import Study
 from wardround_common.study.words.describe import describe
 from wardround_server.service.runs import Runs
 from wards import Wards, rostered
@@ -178,10 +178,10 @@ def test_a_study_says_at_once_which_sums_it_cannot_make(
     tables["aggregation"] |= keys
     tables["evaluation"] = dict(tables["evaluation"]) | {"external": list(external)}
     if not fault:
-        assert _study(tables, where="study").trains("a")
+        assert Study.of_tables(tables, where="study").trains("a")
         return
     with pytest.raises(StudyError, match=fault):
-        _study(tables, where="study")
+        Study.of_tables(tables, where="study")
 
 
 def test_their_order_is_not_part_of_the_digest_and_none_leaves_it_as_it_was() -> None:

@@ -15,7 +15,7 @@ from wardround_common.errors import StudyError
 from wardround_common.messages.rounds import Failure, Parts
 from wardround_common.metrics import ScoreSums
 from wardround_common.results import RoundRecord
-from wardround_common.study.file import Study, _study
+from wardround_common.study.file import Study
 from wardround_server.rounds.checkpoint import read_checkpoint, write_checkpoint
 from wardround_server.rounds.course import Event, RoundEnds, State, judge_study, run_study
 from wardround_server.rounds.keeping import over
@@ -178,4 +178,4 @@ def test_keys_that_do_not_fit_are_named(keys: dict[str, Any], fault: str) -> Non
     tables = of().tables(nulls=False)
     tables["evaluation"] |= keys
     with pytest.raises(StudyError, match=fault):
-        _study(tables, where="study")
+        Study.of_tables(tables, where="study")

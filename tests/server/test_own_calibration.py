@@ -23,7 +23,7 @@ from wardround_common.randomness import insecure_stream
 from wardround_common.results import ALL, FEDERATED, Results
 from wardround_common.results.evaluation import recalibrated
 from wardround_common.results.subgroup_sums import length, nobody, read
-from wardround_common.study.file import Study, _study
+from wardround_common.study.file import Study
 from wardround_common.study.words.describe import describe
 from wardround_server.rounds import approval
 from wardround_server.rounds.course import judge_study, run_study
@@ -142,4 +142,4 @@ def test_a_study_says_that_the_sums_leave_and_only_a_classification_can_ask() ->
     tables = OF.model_dump()
     tables["task"] = {"name": "segmentation", "classes": ["tumour"]}
     with pytest.raises(StudyError, match="no class probabilities to recalibrate"):
-        _study(tables, where="study")
+        Study.of_tables(tables, where="study")

@@ -24,8 +24,11 @@ TOLD_BY_LEVELS = (
 TOLD_BY_FEW = (
     "These sums are few numbers, and exact: whoever reads them with their models, and has an image of a patient, can "
     "guess better than by chance whether the patient is among those who are summed, masked or not: the fewer patients "
-    "and the more evaluations, the better ([evaluation] every). A coordinator that sends a model made up for one image "
-    "finds out by one evaluation, of however many patients, whether the patient is among them"
+    "and the more evaluations, the better"
+)
+FOUND_BY_MADE_UP_MODEL = (
+    "A coordinator that sends a model made up for one image finds out by one evaluation, of however many patients, "
+    "whether the patient is among them"
 )
 TOLD_BY_MADE_UP_MODEL = (
     "A coordinator that sends a model made up for one image finds both out by one evaluation, of however many patients."
@@ -68,20 +71,21 @@ def leaves(study: Study) -> Iterator[str]:
 
 def _told_by_sums(study: Study) -> Iterator[str]:
     """Say what exact sums tell of one patient."""
+    task = task_in(study)
+    keys = [
+        "every",
+        *(["levels"] if task.in_levels else ()),
+        *(["[privacy] evaluation_epsilon"] if task.noised else ()),
+    ]
+    less = f"([evaluation] {', '.join(keys)})"
     if study.evaluation.levels:
         yield f"{TOLD_BY_LEVELS} {TOLD_BY_MADE_UP_MODEL}"
-    elif task_in(study).coarse:
-        yield f"{TOLD_BY_FEW}, and which {task_in(study).group_words[0]} is theirs."
-    elif task_in(study).generates:
-        yield f"{TOLD_BY_FEW}."
+    elif task.coarse:
+        yield f"{TOLD_BY_FEW} {less}. {FOUND_BY_MADE_UP_MODEL}, and which {task.group_words[0]} is theirs."
+    elif task.generates:
+        yield f"{TOLD_BY_FEW} {less}. {FOUND_BY_MADE_UP_MODEL}."
     else:
-        task = task_in(study)
-        keys = [
-            "every",
-            *(["levels"] if task.in_levels else ()),
-            *(["[privacy] evaluation_epsilon"] if task.noised else ()),
-        ]
-        yield f"{TOLD_BY_SUMS} ([evaluation] {', '.join(keys)}). {TOLD_BY_MADE_UP_MODEL}"
+        yield f"{TOLD_BY_SUMS} {less}. {TOLD_BY_MADE_UP_MODEL}"
 
 
 def _counted(study: Study) -> Iterator[str]:

@@ -3,8 +3,8 @@
 # Behaviour: isc gives the intersubject correlation with an interval from 5000 resamples of the subjects. Resamples
 # are drawn in as many processes as there are processors, by default, and every batch of them is sent the same state
 # of the random generator, which only moves on within a batch: each batch draws what the others drew. Of 2000
-# resamples with four processes at most 128 are different ones, and 32 on a machine that is busy; with one process
-# nearly all are. isc_group does the same, and a seed does not help.
+# resamples 64 to 128 were different ones with two processes and 32 with four, by how large batches became; with one
+# process nearly all are. isc_group does the same, and a seed does not help.
 # Expected: 2000 different resamples, whatever the number of processes.
 # Seen: "different resamples of 2000: with one process more than 1900; with four fewer than 600"
 set -euo pipefail

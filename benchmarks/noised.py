@@ -1,13 +1,13 @@
 """What noise in the sums over test patients costs in figures, how often their intervals hold, and what an attack gets.
 
-Run with ``make bench-noised``. Test sets are drawn from made populations of two classes, and of four grades, whose
-figures are known (as in ``intervals.py``), each patient with one image. Counts get the noise of one sum at each epsilon
-(delta 1e-5), in all: under shared noise, or one hospital's. ``moved``: how far AUROC, or weighted kappa, lies from that
-of the same patients without noise, on the mean and by its standard deviation. ``holds``: how often the interval of 95 %
-holds the population's. ``attack``: by one who made up a model for one image, so that it is alone in its level, and
-knows all others: the chance that the count is higher where its patient is among them than where not (AUROC), of 100,000
-draws each; no attack does better than the same between two normal distributions one apart (Dong, Roth and Su, *Gaussian
-differential privacy*, JRSS B 84(1), 2022, section 2).
+Run with ``make bench-noised``. Test sets are drawn from made populations of two classes, of four grades and of risks at
+three times, whose figures are known (as in ``intervals.py``), each patient with one image. Counts get the noise of one
+sum at each epsilon (delta 1e-5), in all: under shared noise, or one hospital's. ``moved``: how far AUROC, weighted
+kappa or the C-index lies from that of the same patients without noise, on the mean and by its standard deviation.
+``holds``: how often the interval of 95 % holds the population's. ``attack``: by one who made up a model for one image,
+so that it is alone in its level, and knows all others: the chance that the count is higher where its patient is among
+them than where not (AUROC), of 100,000 draws each; no attack does better than the same between two normal distributions
+one apart (Dong, Roth and Su, *Gaussian differential privacy*, JRSS B 84(1), 2022, section 2).
 """
 
 from __future__ import annotations
@@ -28,6 +28,7 @@ PARTS = {
     "half": ("half with the finding", (TWO, scores(2, 0.5), 0.375, HELD)),
     "tenth": ("tenth with the finding", (TWO, scores(2, 0.1), 0.375, HELD)),
     "grades": ("four grades", CASES["grades"]),
+    "risks": ("risks at three times", CASES["risk"]),
 }
 
 
@@ -49,14 +50,15 @@ def main() -> None:
         for part, (of, (section, draw, point, held)) in PARTS.items():
             whole, task = evaluate(section, draw(np.random.default_rng(1), 200_000), point), task_of(section)
             noised, term = task.noised_sums(), task.first.term
+            each = noise * np.sqrt(noised.blocks(section))
             truth = {metric: whole.value(metric) for metric in held}
             for size in SIZES:
                 moved, judged = [], []
                 for _ in track(range(SETS), f"{at}, {part}, {size}"):
                     sums = draw(rng, size)
                     counts = noised.told(sums)
-                    read = noised.settled(counts + rng.normal(0, noise, len(counts)), section)
-                    judged.append(evaluate(section, read, point, noise=noise).metrics)
+                    read = noised.settled(counts + rng.normal(0, each, len(counts)), section)
+                    judged.append(evaluate(section, read, point, noise=float(each)).metrics)
                     exact, value = sums.figures(point)[task.headline], judged[-1][task.headline].value
                     moved.append(np.nan if value is None or exact is None else value - exact)
                 key, words = f"{part}_{size}_{name}", f"{size} patients, {of}, {at}"

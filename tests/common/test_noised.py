@@ -19,6 +19,7 @@ from wardround_common.metrics.grades import GradeSums
 from wardround_common.metrics.noised import ONE, NoisedCounts, counts_of, possible
 from wardround_common.metrics.score_bins import EDGES, NOISED_EDGES
 from wardround_common.metrics.sums import ScoreSums
+from wardround_common.metrics.survival import RiskSums
 from wardround_common.privacy.accounting import epsilon_of
 from wardround_common.privacy.noisy_evaluation import (
     SPLITS,
@@ -33,9 +34,12 @@ from wardround_common.privacy.noisy_sum import least_survivors
 from wardround_common.study.file import Study
 from wardround_common.study.sums import point_of, threshold_for
 from wardround_common.study.words.describe import describe
+from wardround_common.tasks.classification import TASK as CLASSES
 from wardround_common.tasks.findings import TASK, Findings
 from wardround_common.tasks.grades import TASK as GRADES
 from wardround_common.tasks.grades import Grades
+from wardround_common.tasks.risk import TASK as RISKS
+from wardround_common.tasks.risk import Risk
 
 SECURE: dict[str, Any] = {"secure": True}
 SHARED = {
@@ -183,6 +187,74 @@ def test_so_with_grades_which_are_counted_once_as_they_are_decided(
     if again.records:
         least, most = -math.log(0.75), -math.log(0.25)
         assert least - 1e-5 <= again.mean_loss() <= most + 1e-5  # type: ignore[operator]
+
+
+def at_risk(times: int, images: int, seed: int = 0) -> RiskSums:
+    """Sum up images of which those with a higher risk have the event earlier, and some are not followed until then."""
+    rng = np.random.default_rng(seed)
+    risk = np.sort(rng.uniform(0, 1, (images, times)), axis=1)
+    survived = np.minimum(rng.geometric(0.1 + 0.6 * risk[:, -1]) - 1, times)
+    event = ((rng.uniform(size=images) < 0.7) & (survived < times)).astype(np.int64)
+    return RiskSums.of(survived, event, risk, rng.exponential(0.5, images))
+
+
+@given(
+    times=st.integers(1, 4),
+    images=st.integers(0, 30),
+    noise=st.sampled_from([0.0, 3.0, 300.0]),
+    seed=st.integers(0, 2**31),
+)
+@settings(max_examples=60, deadline=None)
+def test_so_with_risks_which_are_counted_once_at_each_time(times: int, images: int, noise: float, seed: int) -> None:
+    section = Risk(name="risk", unit="years", times=(1.0, 2.0, 3.0, 4.0)[:times])
+    noised, sums = RISKS.noised_sums(), at_risk(times, images, seed)
+    counts = noised.told(sums)
+    added = counts_of(counts, images)
+    assert len(added) == noised.cells(section)
+    assert int(added @ added) <= noised.blocks(section) * ONE**2
+    back = noised.settled(counts + np.random.default_rng(seed).normal(0, noise, len(counts)), section)
+    again = RiskSums.from_vector(back.to_vector(), times)
+    if not noise:
+        assert np.array_equal(again.outcomes(), sums.outcomes())
+        assert np.array_equal(noised.told(again), counts)
+
+
+def test_without_noise_the_figures_of_risks_are_those_of_levels() -> None:
+    sums, noised = at_risk(3, 3000), RISKS.noised_sums()
+    counts = noised.told(sums).astype(np.float64)
+    back = noised.settled(counts, Risk(name="risk", unit="years", times=(1.0, 2.0, 3.0)))
+    exact, coarse = sums.figures(), back.figures()
+    most = {"c_index": 0.01, "brier": 0.002, "brier_skill": 0.02, "calibration_error": 0.01, "excess_risk": 0.01}
+    for name, off in most.items():
+        assert abs(exact[name] - coarse[name]) <= off, name  # type: ignore[operator]
+
+
+def test_the_loss_of_risks_is_that_of_the_mean_risk_of_an_outcome() -> None:
+    """Nobody's risk by a year is but 1/16 or 7/16, so that the middles of levels are exact."""
+    rng = np.random.default_rng(0)
+    risk = rng.choice([1 / 16, 7 / 16], 400)[:, None]
+    event = (rng.uniform(size=400) < 0.3).astype(np.int64)
+    exact = np.where(event, -np.log(risk[:, 0]), -np.log(1 - risk[:, 0]))
+    sums, noised = RiskSums.of(1 - event, event, risk, exact), RISKS.noised_sums()
+    counts = noised.told(sums).astype(np.float64)
+    found = noised.settled(counts, Risk(name="risk", unit="years", times=(1.0,))).mean_loss()
+    had, free = risk[event == 1].mean(), risk[event == 0].mean()
+    assert found == pytest.approx(-(event.sum() * np.log(had) + (400 - event.sum()) * np.log(1 - free)) / 400, abs=1e-5)
+    assert found < exact.mean()  # the mean of risks, and not of what each loses
+
+
+@pytest.mark.parametrize("task", [CLASSES, TASK, GRADES, RISKS], ids=lambda task: task.name)
+def test_each_figure_lies_between_its_limits_and_an_interval_may_end_there(task: Any) -> None:
+    words = {"classes": ("a", "b", "c")} if task.name != "risk" else {"unit": "years", "times": (1.0, 2.0, 3.0)}
+    section = task.section(name=task.name, **words)
+    noised, rng = task.noised_sums(), np.random.default_rng(0)
+    found = [noised.settled(rng.normal(0, 5, noised.cells(section)), section) for _ in range(200)]
+    values = task.values(np.stack([one.to_vector() for one in found]), section, None, found[0])
+    for name, of in values.items():
+        least, most = noised.limits.get(name, (0.0, 1.0))
+        assert np.all(np.isnan(of) | ((of >= least) & (of <= most))), name
+        if name in noised.limits:
+            assert np.any((of < 0) | (of > 1)), name  # they are needed
 
 
 @pytest.mark.parametrize("classes", [2, 3])

@@ -42,6 +42,7 @@ from wardround_common.metrics.grades import GradeSums
 from wardround_common.metrics.noised import ONE, NoisedCounts
 from wardround_common.metrics.noised_scores import cells_of, told
 from wardround_common.metrics.sums import ScoreSums
+from wardround_common.metrics.survival import RiskSums
 from wardround_common.privacy.noisy_evaluation import deviation, evaluation_event, noise_in_evaluation
 from wardround_common.randomness import insecure_stream
 from wardround_common.study.file import Study
@@ -74,6 +75,10 @@ GRADED = study(
     training={"rounds": 1},
     **SECTIONS,
 )
+AT_RISK = Study.of_tables(
+    LOCAL.tables(nulls=False) | {"task": {"name": "risk", "unit": "years", "times": [1.0, 2.0]}}, where="a"
+).but({"training.rounds": 1})
+KINDS = {"shares": SHARES, "local": LOCAL, "three": THREE, "findings": FOUND, "grades": GRADED, "risks": AT_RISK}
 
 
 @pytest.fixture
@@ -107,21 +112,22 @@ def counted(here: Hospital, request: EvaluateRequest, hospitals: int = 4, thresh
 
 
 def labelled(data: Dataset, of: Study) -> Dataset:
-    """Label the same patients as studies of several classes, of findings or of grades do, of whom some are unknown."""
+    """Label the same patients as studies of classes, findings, grades and risks do; some findings are unknown."""
 
     def anew(part: Examples) -> Examples:
         if of.task.name == "findings":
             known = np.stack([part.targets, np.where(part.patients % 3 == 0, -1, part.patients % 2)], axis=1)
             return replace(part, targets=known)
+        if of.task.name == "risk":
+            survived = part.patients % 3
+            return replace(part, targets=np.stack([survived, (survived < 2) * (part.patients % 2)], axis=1))
         return replace(part, targets=part.patients % len(of.groups))
 
     return replace(data, train=anew(data.train), validation=anew(data.validation), test=anew(data.test))
 
 
 @pytest.mark.usefixtures("without_noise")
-@pytest.mark.parametrize(
-    "of", [SHARES, LOCAL, THREE, FOUND, GRADED], ids=["shares", "local", "three", "findings", "grades"]
-)
+@pytest.mark.parametrize("of", KINDS.values(), ids=KINDS)
 def test_without_noise_the_sums_are_those_of_all_patients_in_levels(of: Study, tmp_path: Path) -> None:
     memory, here = Memory(of, tmp_path), consortium()
     memory.at = {name: replace(one, dataset=labelled(one.dataset, of)) for name, one in memory.at.items()}
@@ -132,7 +138,7 @@ def test_without_noise_the_sums_are_those_of_all_patients_in_levels(of: Study, t
     for split, found in (("validation", final.chosen.validation), ("test", tested)):
         each = [sums_of(built.network, of, one.dataset.split(split)) for one in memory.at.values()]  # type: ignore[arg-type]
         exact = sum(each[1:], each[0])
-        assert isinstance(found, ScoreSums | FindingSums | GradeSums)
+        assert isinstance(found, ScoreSums | FindingSums | GradeSums | RiskSums)
         read = noised.settled(noised.told(exact).astype(np.float64), of.task)
         assert found.to_vector().tolist() == read.to_vector().tolist()
         assert found.records == exact.records

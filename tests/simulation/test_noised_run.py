@@ -102,9 +102,12 @@ def test_intervals_hold_what_noise_does_and_the_side_to_which_it_moves() -> None
             "f1": Estimate(0.5, 0.4, 0.6),
             "ppv": Estimate(0.5, 0.4, 0.6),
             "brier": Estimate(0.2, reason="none"),
+            "bias": Estimate(-0.1, -0.4, 0.2),
         },
-        {"auroc": Moved(-0.05, 0.1), "f1": Moved(0.0, 0.0), "brier": Moved(0.0, 1.0)},
+        {"auroc": Moved(-0.05, 0.1), "f1": Moved(0.0, 0.0), "brier": Moved(0.0, 1.0), "bias": Moved(0.0, 0.0)},
+        {"bias": (-3.0, 3.0)},
     )
+    assert (found["bias"].low, found["bias"].high) == (pytest.approx(-0.4), pytest.approx(0.2))
     half = float(np.hypot(0.1, NORMAL * 0.1))
     assert (found["auroc"].low, found["auroc"].high) == (pytest.approx(0.8 - half), pytest.approx(1.0))
     assert (found["f1"].low, found["f1"].high) == (pytest.approx(0.4), pytest.approx(0.6))

@@ -62,7 +62,8 @@ def evaluate(
         metrics |= task.intervals(whole, point, metrics)
     if noise:
         counts = task.noised_sums().told(whole).astype(np.float64)
-        metrics = with_noise(metrics, moved_by_noise(section, counts, point, noise))
+        moved = moved_by_noise(section, counts, point, noise)
+        metrics = with_noise(metrics, moved, task.noised_sums().limits)
     return SiteMetrics(
         patients=sums.patients if isinstance(sums, PatientSums) else None,
         images=whole.records,
@@ -104,10 +105,13 @@ def moved_by_noise(section: TaskSection, counts: Floats, point: Point | None, no
     }
 
 
-def with_noise(metrics: Mapping[str, Estimate], moved: Mapping[str, Moved]) -> dict[str, Estimate]:
+def with_noise(
+    metrics: Mapping[str, Estimate], moved: Mapping[str, Moved], limits: Mapping[str, tuple[float, float]]
+) -> dict[str, Estimate]:
     """Widen intervals by what noise in the counts does to their figures, on the side to which its mean moves them too.
 
-    A figure without an interval, or of which noise leaves nothing in some draws, has none.
+    A figure without an interval, or of which noise leaves nothing in some draws, has none. ``limits``: between which
+    a figure lies, where that is not 0 and 1.
     """
     found = {}
     for name, one in metrics.items():
@@ -120,7 +124,8 @@ def with_noise(metrics: Mapping[str, Estimate], moved: Mapping[str, Moved]) -> d
             below, above = one.value - one.low, one.high - one.value
             low = one.value - math.hypot(below, NORMAL * deviation) - max(mean, 0.0)
             high = one.value + math.hypot(above, NORMAL * deviation) - min(mean, 0.0)
-            found[name] = Estimate(one.value, max(0.0, low), min(max(1.0, one.high), high))
+            least, most = limits.get(name, (0.0, 1.0))
+            found[name] = Estimate(one.value, max(least, low), min(most, high))
     return found
 
 

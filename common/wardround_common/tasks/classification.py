@@ -150,6 +150,7 @@ TASK = Task[Classification, ScoreSums](
         ),
         effect=noised_scores.EFFECT,
         settled=lambda counts, section: noised_scores.settled(counts, len(section.classes)),
+        limits={"brier": (0.0, 2.0)},
     ),
     margin=lambda sums: sums.auroc_margin(),
     fractions=lambda section: ("accuracy", *(FRACTIONS if len(section.classes) == 2 else ())),

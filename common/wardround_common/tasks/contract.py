@@ -226,6 +226,8 @@ class NoisedSums(Generic[S, T]):
     """What noise does to the figures, as the beginning of a sentence."""
     settled: Callable[[Floats, T], S]
     """The possible sums that are nearest to noised counts of patients (cells,)."""
+    limits: Mapping[str, tuple[float, float]] = field(default_factory=dict)
+    """Between which a metric lies, by name, where that is not 0 and 1: an interval ends there."""
 
 
 def _none(section: Any) -> tuple[str, ...]:

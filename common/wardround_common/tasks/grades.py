@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from typing import Annotated, Literal
 
 from pydantic import Field, field_validator
@@ -79,6 +80,7 @@ TASK = Task[Grades, GradeSums](
         words=lambda section: "true and decided grade",
         effect="Weighted kappa is mostly a little too low, and the loss is no more than a guess from what is decided",
         settled=lambda counts, section: settled(counts, len(section.classes)),
+        limits={"kappa": (-1.0, 1.0), "mae": (0.0, math.inf), "bias": (-math.inf, math.inf)},
     ),
     fractions=lambda section: ("accuracy", "within_one"),
     terms=lambda section: TERMS,

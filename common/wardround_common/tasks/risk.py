@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+import math
 from typing import Annotated, Literal
 
 import numpy as np
 from pydantic import Field, field_validator
 
+from wardround_common.metrics import noised_risks
 from wardround_common.metrics.shapes import HorizonFigures, ReliabilityBins, numbers
 from wardround_common.metrics.survival import RiskSums, at_time, figures_of, intervals_of
-from wardround_common.tasks.contract import Detail, Task, TaskSection, Words, figure
+from wardround_common.tasks.contract import Detail, NoisedSums, Task, TaskSection, Words, figure
 
 
 class Risk(TaskSection):
@@ -124,6 +126,15 @@ TASK = Task[Risk, RiskSums](
     detail=_detail,
     intervals=intervals_of,
     in_levels=lambda sums: sums.in_levels(),
+    noised=NoisedSums(
+        cells=lambda section: noised_risks.cells_of_risks(len(section.times)),
+        blocks=lambda section: len(section.times),
+        told=noised_risks.told_of_risks,
+        words=lambda section: f"{noised_risks.LEVELS} levels of the risk at each time, and by interval and event",
+        effect=noised_risks.EFFECT,
+        settled=lambda counts, section: noised_risks.settled_risks(counts, len(section.times)),
+        limits={"brier_skill": (-math.inf, 1.0), "excess_risk": (-1.0, 1.0)},
+    ),
     terms=lambda section: TERMS,
     horizons=lambda section: tuple(map(section.by, range(len(section.times)))),
     decides="It tells risks, and decides nothing.",

@@ -370,15 +370,13 @@ def plan(folder: HospitalFolder, study: Study) -> Planned:
     asked = ask(study, dataset, ledger)
     check_kind(policy, study, asked.patients)
     ended = {part: how for digest, how in outcomes(folder.path).items() for part in parts_of(digest)}
-    terms = (asked.digest, asked.name, asked.rounds, asked.event, asked.cohort)
-    spent = check_spending(policy, ledger, *terms, ended, asked.before)
+    spent = check_spending(policy, ledger, *asked.terms, ended, asked.before)
     check_promised(asked, ledger)
     judged = []
     for one in ask_judged(study, dataset, ledger):
-        of = (one.digest, one.name, one.rounds, one.event, one.cohort)
         with whom(one):
             check_delta(policy, one.patients)
-            judged.append((one, check_spending(policy, ledger, *of, ended)))
+            judged.append((one, check_spending(policy, ledger, *one.terms, ended)))
             check_promised(one, ledger)
     return Planned(
         study,

@@ -78,6 +78,11 @@ class Ask:
         return name_of(self.study.study.name, self.split)
 
     @property
+    def terms(self) -> tuple[str, str, int, Event, Cohort]:
+        """What is checked against caps: its digest and name in the ledger, its rounds, what each costs, and whom."""
+        return self.digest, self.name, self.rounds, self.event, self.cohort
+
+    @property
     def rounds(self) -> int:
         """How often it is charged, if nothing is left out."""
         return sums_of(self.study, self.split) if self.split else self.study.training.rounds
@@ -195,8 +200,7 @@ def approve(asked: Ask, ledger: Ledger, policy: Policy | None) -> tuple[Level, .
                 check_delta(policy, asked.patients)
             else:
                 check_kind(policy, asked.study, asked.patients)
-            terms = (asked.digest, asked.name, asked.rounds, asked.event, asked.cohort)
-            levels.extend(check_spending(policy, ledger, *terms, before=asked.before))
+            levels.extend(check_spending(policy, ledger, *asked.terms, before=asked.before))
         check_promised(asked, ledger)
 
     terms = (asked.digest, asked.name, asked.rounds, asked.event, asked.cohort, asked.data)

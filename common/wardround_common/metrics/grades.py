@@ -133,7 +133,7 @@ def settled(noised: Floats, grades: int) -> GradeSums:
     How sure the model was is not counted. The loss is that of a model that gives each step which it decides rightly
     3/4, and each other 1/4: the middles of two levels.
     """
-    confusion = possible(noised, round(noised.sum())).reshape(grades, grades)
+    confusion = possible(noised).reshape(grades, grades)
     steps = int(confusion.sum()) * (grades - 1)
     wrong = int((confusion * np.abs(_apart(grades))).sum())
     loss = -((steps - wrong) * np.log(0.75) + wrong * np.log(0.25)) / (grades - 1)

@@ -83,12 +83,14 @@ def counts_of(cells: NDArray[np.int64], records: int) -> NDArray[np.int64]:
     return whole
 
 
-def possible(noised: Floats, records: int) -> NDArray[np.int64]:
+def possible(noised: Floats, records: int | None = None) -> NDArray[np.int64]:
     """Return the counts of ``records`` patients (cells,) that are nearest to noised ones: whole, and none below 0.
 
     The projection on the simplex (Duchi et al., *Efficient projections onto the l1-ball*, ICML 2008, figure 1), rounded
     so that they add up: what noise took from empty cells is taken from all, and no patients appear.
     """
+    if records is None:
+        records = round(noised.sum())
     if records <= 0:
         return np.zeros(len(noised), np.int64)
     falling = np.sort(noised)[::-1]

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 from numpy.typing import NDArray
 
@@ -36,19 +38,18 @@ def settled_risks(counts: Floats, times: int) -> RiskSums:
     levels. The loss is that of somebody with an outcome's mean risk at each time.
     """
     noised = counts.reshape(times, 2 * times + 1, LEVELS)
-    of_outcome = noised.sum(axis=2).mean(axis=0)
-    outcomes = possible(of_outcome, round(of_outcome.sum()))
+    outcomes = possible(noised.sum(axis=2).mean(axis=0))
     cells = np.stack([[possible(*pair) for pair in zip(at, map(int, outcomes), strict=True)] for at in noised])
     every = np.concatenate([cells, np.zeros_like(cells[:, :1])], axis=1).reshape(times, times + 1, 2, LEVELS)
-    empty = RiskSums.empty(times)
-    empty.ranks[..., (_MIDDLES * RANKS).astype(np.int64)] = every[-1]
-    empty.risks[..., _BINS] = every
-    empty.predicted[:, _BINS] = np.rint(every.sum(axis=(1, 2)) * _MIDDLES / UNIT)
+    found = RiskSums.empty(times)
+    found.ranks[..., (_MIDDLES * RANKS).astype(np.int64)] = every[-1]
+    found.risks[..., _BINS] = every
+    found.predicted[:, _BINS] = np.rint(every.sum(axis=(1, 2)) * _MIDDLES / UNIT)
     for time in range(times):
         had, free = every[time, : time + 1, 1], every[time, time + 1 :]
-        empty.errors[time, : time + 1, 1] = np.rint(had @ np.square(1 - _MIDDLES) / UNIT)
-        empty.errors[time, time + 1 :] = np.rint(free @ np.square(_MIDDLES) / UNIT)
-    return RiskSums(empty.ranks, empty.risks, empty.predicted, empty.errors, round(_loss(every) / UNIT))
+        found.errors[time, : time + 1, 1] = np.rint(had @ np.square(1 - _MIDDLES) / UNIT)
+        found.errors[time, time + 1 :] = np.rint(free @ np.square(_MIDDLES) / UNIT)
+    return replace(found, loss=round(_loss(every) / UNIT))
 
 
 def _loss(every: NDArray[np.int64]) -> float:

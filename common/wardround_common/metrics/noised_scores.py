@@ -44,7 +44,7 @@ def settled(counts: Floats, classes: int) -> ScoreSums:
     noised = counts[: many * 2 * LEVELS].reshape(many, 2, LEVELS)
     if classes > 2:
         by_decision = counts[many * 2 * LEVELS :]
-        confusion = possible(by_decision, round(by_decision.sum())).reshape(classes, classes)
+        confusion = possible(by_decision).reshape(classes, classes)
         of_class = confusion.sum(axis=1)
         of = np.stack([of_class.sum() - of_class, of_class], axis=1)
     else:
@@ -79,7 +79,7 @@ def settled_findings(counts: Floats, count: int) -> FindingSums:
     Losses and squared errors are those of the middles of levels, and an image's loss is the mean over all of them.
     """
     noised = counts[:-1].reshape(count, 2, LEVELS)
-    levels = np.stack([[possible(one, round(one.sum())) for one in finding] for finding in noised])
+    levels = np.stack([[possible(one) for one in finding] for finding in noised])
     known = levels.sum(axis=(1, 2))
     right = np.stack([1 - _MIDDLES, _MIDDLES])  # (2, levels)
     errors = np.rint((levels * np.square(1 - right)).sum(axis=(1, 2)) / UNIT).astype(np.int64)

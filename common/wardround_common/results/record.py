@@ -250,6 +250,17 @@ class Results(Record):
         task = task_of(self.study.task)
         return replace(task.first, unit=task.unit_of(task.first, self.study.task))
 
+    @property
+    def headed(self) -> str:
+        """The label of the metric that stands first, with its unit, as it heads a column."""
+        task = task_of(self.study.task)
+        return task.headed(task.first, self.study.task)
+
+    @property
+    def noised(self) -> bool:
+        """Whether the counts by which its models are judged have noise: a simulation knows its test patients."""
+        return self.study.noised and self.engine == DEPLOYED
+
     def to_json(self) -> str:
         """Return the one JSON form, on one line; keys in the order of this file, no NaN."""
         return self.model_dump_json() + "\n"

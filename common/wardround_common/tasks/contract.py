@@ -164,6 +164,7 @@ def figure(
     chance: float | None = None,
     within: str = "",
     *,
+    unit: str = "",
     measured: bool = False,
     counts: bool = False,
 ) -> Metric[Any]:
@@ -176,6 +177,7 @@ def figure(
         name,
         label,
         value,
+        unit=unit,
         better=better,
         reading=reading,
         chance=chance,

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
 from typing import Annotated, ClassVar, Literal, Self
 
 from pydantic import Field, field_validator, model_validator
@@ -50,8 +49,12 @@ class Generation(TaskSection):
 
 METRICS = (
     figure("reconstruction", "Reconstruction error", "lower", "0 is perfect", within="reconstruction error"),
-    replace(
-        figure("divergence", "Divergence from the prior", "lower", "of an image", within="divergence from the prior"),
+    figure(
+        "divergence",
+        "Divergence from the prior",
+        "lower",
+        "of an image",
+        within="divergence from the prior",
         unit="nats",
     ),
 )

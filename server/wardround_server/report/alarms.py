@@ -6,7 +6,7 @@ from collections.abc import Iterator
 
 from wardround_common.counting import count
 from wardround_common.metrics.shapes import LEAST_RECORDS, GroupFigures
-from wardround_common.results import ALL, DEPLOYED, FEDERATED, Results
+from wardround_common.results import ALL, FEDERATED, Results
 from wardround_common.tasks.registry import task_of
 from wardround_server.report.words import judged, listing
 
@@ -21,8 +21,7 @@ def alarms(results: Results) -> list[str]:
     groups = [(number, group) for site in whole for number, group in enumerate(sites[site].by_group)]
     most_first = sorted(groups, key=lambda pair: -pair[1].records)
     said = {number: sentence for number, group in most_first if (sentence := _of(results, number, group))}
-    noised = results.study.noised and results.engine == DEPLOYED  # a simulation knows its test patients without noise
-    hedge = " The counts have noise, behind which a few that it finds can hide." if noised else ""
+    hedge = " The counts have noise, behind which a few that it finds can hide." if results.noised else ""
     return [f"{sentence}{hedge}" for sentence in (*said.values(), *_at_hospitals(results, set(said)))]
 
 

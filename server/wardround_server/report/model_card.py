@@ -92,7 +92,7 @@ def markdown(results: Results, card: Card, words: CardWords, parts: Sequence[Par
         stated=[key for key in CardWords.model_fields if getattr(words, key) is not None],
         deployed=card.engine == DEPLOYED,
         private=isinstance(study.privacy, DpSgd),
-        noised=study.noised and card.engine == DEPLOYED,  # a simulation judges its test patients as they are
+        noised=results.noised,
         rounds=listing([str(number) for number in card.rounds]),
         alarms=alarms(results),
         notes=notes(results),

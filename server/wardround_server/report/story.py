@@ -273,7 +273,7 @@ def _privacy(results: Results) -> str:
             "those who could be shown the training images."
         )
     judged = ""
-    if results.study.noised and results.engine == DEPLOYED:
+    if results.noised:
         most = f"{results.study.evaluation_epsilon:g}"
         judged = f" Those on whom it was judged have an ε of their own for the sums over them, of at most {most}."
     if spent is None:

@@ -7,7 +7,6 @@ from rich.table import Table
 from rich.text import Text
 
 from wardround_common.results import ALL, FEDERATED, Results
-from wardround_common.tasks.registry import task_of
 from wardround_server.report.alarms import alarms
 from wardround_server.report.story import story
 from wardround_server.report.tables.cells import title
@@ -32,15 +31,14 @@ def summary(results: Results) -> RenderableType:
         *(_shown(paragraph) for paragraph in story(results)[bool(found) :]),
     ]
     shown, first = models(results), results.headline
-    headed = task_of(results.study.task).headed(first, results.study.task)
     if shown:
         table = Table(box=None, pad_edge=False, header_style="dim")
         outside = mean_where_not_trained(results, FEDERATED) is not None
         for head in (
             "model",
-            f"{headed}, mean over hospitals",
+            f"{results.headed}, mean over hospitals",
             *(["where it did not train"] if outside else []),
-            f"{headed}, all test patients",
+            f"{results.headed}, all test patients",
             "95 % interval",
         ):
             table.add_column(Text(head), justify="left" if head == "model" else "right")
@@ -66,9 +64,8 @@ def summary(results: Results) -> RenderableType:
 def _subgroups(results: Results) -> Table:
     """Show the headline on each subgroup; the worst is bold."""
     first, lowest = results.headline, worst(results)
-    headed = task_of(results.study.task).headed(first, results.study.task)
     made = Table(box=None, pad_edge=False, header_style="dim")
-    for head in ("subgroup", "test patients", headed, "95 % interval"):
+    for head in ("subgroup", "test patients", results.headed, "95 % interval"):
         made.add_column(Text(head), justify="left" if head == "subgroup" else "right")
     for subgrouping in results.subgroups:
         for cell in subgrouping.cells:

@@ -26,7 +26,7 @@ def _epsilon(results: Results) -> str:
     shared = isinstance(results.study.privacy, DistributedDpSgd)
     sent = "the sums of the hospitals’ updates" if shared else "the updates that a hospital sends"
     judged = "It does not cover the sums over validation and test patients."
-    if results.study.noised and results.engine == DEPLOYED:
+    if results.noised:
         judged = "So it is of the sums over validation and test patients, with an ε of their own."
     return (
         f"with or without any one training patient, the probability of {sent} differs by at most the factor e to the "

@@ -280,7 +280,7 @@ def _privacy(results: Results) -> PrivacyClaim | None:
         words = f"{bound}, against anyone who reads the sums over hospitals and the model."
     else:
         words = f"{bound}, against anyone who reads a hospital's updates or the model."
-    if results.study.noised and results.engine == DEPLOYED:
+    if results.noised:
         words += (
             f" The sums over validation and test patients have noise of their own, and cost none of them more than "
             f"epsilon {results.study.evaluation_epsilon:g} at the same delta."

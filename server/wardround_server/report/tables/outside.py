@@ -46,14 +46,14 @@ def left_out(results: Results) -> Table | None:
                 lacking.append(hospital.name)
     if not rows:
         return None
-    headed = task_of(results.study.task).headed(first, results.study.task)
     mean = ""
     if there:
         apart, together = (sum(values) / len(values) for values in zip(*there, strict=True))
         apart_from = f", {listing(lacking)} not counted" if lacking else ""
         mean = f" On average {number(apart)} without the hospital, {number(together)} with it{apart_from}."
     return table(
-        f"{headed} on the test patients of a hospital that did not train, with 95 % intervals.{mean}{missing(rows)}",
+        f"{results.headed} on the test patients of a hospital that did not train, with 95 % intervals.{mean}"
+        f"{missing(rows)}",
         ["Hospital left out", "Trained without it", "Federated, with it", "Its own model"],
         rows,
         "numbers",

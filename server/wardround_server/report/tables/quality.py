@@ -110,7 +110,7 @@ def comparison(results: Results) -> Table | None:
     head = [
         "Model",
         *(
-            f"{task.headed(first, results.study.task)}, {which}"
+            f"{results.headed}, {which}"
             for which in (
                 "mean over hospitals",
                 f"{worst} hospital",
@@ -163,16 +163,12 @@ def gained(results: Results) -> Table | None:
     whose = "the model on each hospital’s" if corrected else "each hospital’s own model on its"
     count = sum(better > 0 for better in moved)
     return table(
-        f"{_headed(results)} of {whose} own test patients, with 95 % intervals: {count} of "
+        f"{results.headed} of {whose} own test patients, with 95 % intervals: {count} of "
         f"{len(rows)} gain. A difference within the intervals is no gain and no loss.{missing(rows)}",
         ["Hospital", "With corrected steps" if corrected else "With its own part", against, "Difference"],
         rows,
         "numbers",
     )
-
-
-def _headed(results: Results) -> str:
-    return task_of(results.study.task).headed(results.headline, results.study.task)
 
 
 def cross_site(results: Results) -> Table | None:
@@ -196,7 +192,7 @@ def cross_site(results: Results) -> Table | None:
             cells.append(Cell(number(value), shade=shade, strong=alone_hospital(model) == name, why=why))
         rows.append(cells)
     return table(
-        f"{_headed(results)} of every model (rows) on every hospital's test patients (columns): the stronger the "
+        f"{results.headed} of every model (rows) on every hospital's test patients (columns): the stronger the "
         f"colour, the better. Bold: a hospital's own model at home.{missing(rows)}",
         ["Model", *(name if results.study.trains(name) else f"{name} (did not train)" for name in names)],
         rows,

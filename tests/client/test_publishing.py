@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import csv
 import importlib.util
+import io
 import json
 import subprocess
 import sys
+import zipfile
 from importlib import resources
 from pathlib import Path
 from typing import Any
@@ -71,6 +73,18 @@ def card_of(of: Study) -> Card:
         judgement=Judgement(patients=3, images=3, metrics={"auroc": 0.5, "auprc": None}),
         files={},
     )
+
+
+def test_what_other_programs_get_names_no_file_of_the_machine_that_made_it() -> None:
+    """Torch writes the Python calls that traced a network beside it: whole paths, those of the caller among them."""
+    of = classifying()
+    network = networks.build(of).eval()
+    with zipfile.ZipFile(io.BytesIO(graphs.torchscript(network, of))) as script:
+        entries = [script.read(entry) for entry in script.infolist()]
+    assert len(entries) > 10
+    here = [str(Path(file).parent).encode() for file in (__file__, networks.__file__, torch.__file__)]
+    for content in [*entries, graphs.onnx(network, of)]:
+        assert not any(folder in content for folder in here)
 
 
 def run_bundle(folder: Path, images: Path, out: Path) -> None:

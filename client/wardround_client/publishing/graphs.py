@@ -9,6 +9,7 @@ from __future__ import annotations
 import io
 import logging
 import warnings
+import zipfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
@@ -42,7 +43,7 @@ class Guarded(nn.Module):
 
 
 def torchscript(network: nn.Module, study: Study) -> bytes:
-    """Return the network as TorchScript.
+    """Return the network as TorchScript, without the lines of Python that made it.
 
     Raises:
         ModelError: it cannot be written down so, such as one of one's own.
@@ -50,6 +51,16 @@ def torchscript(network: nn.Module, study: Study) -> bytes:
     content = io.BytesIO()
     with _written_down("TorchScript"):
         torch.jit.save(torch.jit.trace(network, images_for(study)[0], check_trace=False), content)  # type: ignore[no-untyped-call]
+    return _without_sources(content)
+
+
+def _without_sources(script: io.BytesIO) -> bytes:
+    """Return TorchScript without its tables of Python calls: they name files on the machine that traced it."""
+    content = io.BytesIO()
+    with zipfile.ZipFile(script) as whole, zipfile.ZipFile(content, "w") as left:
+        for entry in whole.infolist():
+            if not entry.filename.endswith(".debug_pkl"):
+                left.writestr(entry, whole.read(entry))
     return content.getvalue()
 
 

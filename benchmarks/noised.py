@@ -1,9 +1,10 @@
 """What noise in the sums over test patients costs in figures, how often their intervals hold, and what an attack gets.
 
-Run with ``make bench-noised``. Test sets are drawn from made populations of two classes, of four grades and of risks at
-three times, whose figures are known (as in ``intervals.py``), each patient with one image. Counts get the noise of one
-sum at each epsilon (delta 1e-5), in all: under shared noise, or one hospital's. ``moved``: how far AUROC, weighted
-kappa or the C-index lies from that of the same patients without noise, on the mean and by its standard deviation.
+Run with ``make bench-noised``. Test sets are drawn from made populations of two classes, of four grades, of risks at
+three times and of outlines of one structure, whose figures are known (as in ``intervals.py``), each patient with one
+image. Counts get the noise of one sum at each epsilon (delta 1e-5), in all: under shared noise, or one hospital's.
+``moved``: how far AUROC, weighted kappa, the C-index or Dice lies from that of the same patients without noise, on the
+mean and by its standard deviation.
 ``holds``: how often the interval of 95 % holds the population's. ``attack``: by one who made up a model for one image,
 so that it is alone in its level, and knows all others: the chance that the count is higher where its patient is among
 them than where not (AUROC), of 100,000 draws each; no attack does better than the same between two normal distributions
@@ -29,6 +30,7 @@ PARTS = {
     "tenth": ("tenth with the finding", (TWO, scores(2, 0.1), 0.375, HELD)),
     "grades": ("four grades", CASES["grades"]),
     "risks": ("risks at three times", CASES["risk"]),
+    "outlines": ("outlines", CASES["outline"]),
 }
 
 
@@ -59,7 +61,7 @@ def main() -> None:
                     counts = noised.told(sums)
                     read = noised.settled(counts + rng.normal(0, each, len(counts)), section)
                     judged.append(evaluate(section, read, point, noise=float(each)).metrics)
-                    exact, value = sums.figures(point)[task.headline], judged[-1][task.headline].value
+                    exact, value = task.first.value(sums, point), judged[-1][task.headline].value
                     moved.append(np.nan if value is None or exact is None else value - exact)
                 key, words = f"{part}_{size}_{name}", f"{size} patients, {of}, {at}"
                 figures |= {f"moved_{key}": float(np.nanmean(moved)), f"spread_{key}": float(np.nanstd(moved))}

@@ -17,6 +17,7 @@ from wardround_common.metrics import noised_scores
 from wardround_common.metrics.findings import FindingSums
 from wardround_common.metrics.grades import GradeSums
 from wardround_common.metrics.noised import ONE, NoisedCounts, counts_of, possible
+from wardround_common.metrics.outlines import Outlines, OutlineSums
 from wardround_common.metrics.score_bins import EDGES, NOISED_EDGES
 from wardround_common.metrics.sums import ScoreSums
 from wardround_common.metrics.survival import RiskSums
@@ -40,6 +41,8 @@ from wardround_common.tasks.grades import TASK as GRADES
 from wardround_common.tasks.grades import Grades
 from wardround_common.tasks.risk import TASK as RISKS
 from wardround_common.tasks.risk import Risk
+from wardround_common.tasks.segmentation import TASK as OUTLINES
+from wardround_common.tasks.segmentation import Segmentation
 
 SECURE: dict[str, Any] = {"secure": True}
 SHARED = {
@@ -243,7 +246,78 @@ def test_the_loss_of_risks_is_that_of_the_mean_risk_of_an_outcome() -> None:
     assert found < exact.mean()  # the mean of risks, and not of what each loses
 
 
-@pytest.mark.parametrize("task", [CLASSES, TASK, GRADES, RISKS], ids=lambda task: task.name)
+def outlined_in(structures: int, patients: int, seed: int = 0) -> OutlineSums:
+    """Sum up patients in whom structures are found, missed, there for nothing, in many parts, or not measured."""
+    rng = np.random.default_rng(seed)
+    shape = (patients, structures)
+    reference = rng.integers(200, 2000, shape) * (rng.uniform(size=shape) < 0.7)
+    predicted = rng.integers(200, 2000, shape) * (rng.uniform(size=shape) < 0.8)
+    both = np.minimum(reference, predicted)
+    overlap = (both * rng.beta(6, 2, shape)).astype(np.int64)
+    voxel = np.where(rng.uniform(size=patients) < 0.8, 0.01, np.nan)
+    measured = (both > 0) & ~np.isnan(voxel)[:, None]
+    distance = np.where(measured, rng.gamma(3, 2, shape), np.nan)
+    parts = np.where(reference > 0, rng.integers(1, 12, shape), 0)
+    touched = rng.binomial(parts, 0.7) * (predicted > 0)
+    false = np.where(predicted > 0, rng.poisson(3, shape) + (reference == 0), 0)
+    made = Outlines(reference, predicted, overlap, voxel, 2 * distance, distance, parts, touched, false)
+    return OutlineSums.of(made, rng.exponential(0.5, patients))
+
+
+@given(
+    structures=st.integers(1, 3),
+    patients=st.integers(0, 12),
+    noise=st.sampled_from([0.0, 3.0, 300.0]),
+    seed=st.integers(0, 2**31),
+)
+@settings(max_examples=60, deadline=None)
+def test_so_with_outlines_of_which_a_patient_is_counted_five_times_a_structure(
+    structures: int, patients: int, noise: float, seed: int
+) -> None:
+    section = Segmentation(name="segmentation", classes=tuple("abc"[:structures]))
+    noised, counts = OUTLINES.noised_sums(), np.zeros(OUTLINES.noised_sums().cells(section))
+    for one in range(patients):
+        alone = outlined_in(structures, 1, seed + one)
+        told = noised.told(alone)
+        added = counts_of(told, noised.counted(alone))
+        assert np.all(added >= 0)
+        assert int(added @ added) <= noised.blocks(section) * ONE**2
+        assert ONE * noised.blocks(section) - len(added) <= int(added.sum()) <= ONE * noised.blocks(section)
+        counts += told
+    back = noised.settled(counts + np.random.default_rng(seed).normal(0, noise, len(counts)), section)
+    again = OutlineSums.from_vector(back.to_vector(), structures)
+    if not noise:
+        assert again.patients == patients
+
+
+def test_a_patient_counts_as_four_lesions_at_most_found_ones_in_proportion() -> None:
+    def parts(reference: int, found: int, false: int) -> list[float]:
+        one, none = np.ones((1, 1), np.int64), np.full((1, 1), np.nan)
+        lesions = (np.full((1, 1), count) for count in (reference, found, false))
+        alone = OutlineSums.of(Outlines(one, one, one, np.full(1, np.nan), none, none, *lesions), np.zeros(1))
+        return [8 * float(cell) for cell in OUTLINES.noised_sums().told(alone)[-4:]]
+
+    assert parts(2, 1, 0) == [1, 1, 0, 6]
+    assert parts(4, 4, 4) == [4, 0, 4, 0]
+    assert parts(12, 9, 100) == [3, 1, 4, 0]
+
+
+def test_without_noise_the_figures_of_outlines_are_those_of_levels() -> None:
+    section, noised = Segmentation(name="segmentation", classes=("a", "b")), OUTLINES.noised_sums()
+    each = [outlined_in(2, 1, seed) for seed in range(1500)]
+    exact, point = sum(each[1:], each[0]), None
+    back = noised.settled(np.sum([noised.told(one) for one in each], axis=0), section)
+    exactly = {"missed": 0.0, "false_alarms": 0.0, "unmeasured": 0.0}
+    nearly = {"dice": 0.005, "dice_median": 0.02, "dice_worst_tenth": 0.03, "surface_distance": 0.1, "hausdorff": 0.2}
+    roughly = {"volume_error": 0.2, "volume_excess": 0.2, "lesion_sensitivity": 0.01}
+    for name, most in (exactly | nearly | roughly).items():
+        first, second = (OUTLINES.metric(name).value(one, point) for one in (exact, back))
+        assert abs(first - second) <= most, name  # type: ignore[operator]
+    assert back.false_parts() < exact.false_parts()  # type: ignore[operator]
+    assert back.mean_loss() == pytest.approx(1 - back.mean_dice(), abs=1e-5)  # type: ignore[operator]
+
+
+@pytest.mark.parametrize("task", [CLASSES, TASK, GRADES, RISKS, OUTLINES], ids=lambda task: task.name)
 def test_each_figure_lies_between_its_limits_and_an_interval_may_end_there(task: Any) -> None:
     words = {"classes": ("a", "b", "c")} if task.name != "risk" else {"unit": "years", "times": (1.0, 2.0, 3.0)}
     section = task.section(name=task.name, **words)

@@ -14,6 +14,7 @@ from consortium import RUN, Group, identity, roster
 from examples import DP, dataset, study
 from ledgers import opened, policy
 from lived import Lived
+from outlined_hospitals import outlining
 from wardround_client import networks
 from wardround_client.hospital import answering
 from wardround_client.hospital.answering import Hospital, build, join
@@ -34,13 +35,15 @@ from wardround_client.spending.budget_words import said_of_charges
 from wardround_client.spending.ledger.entries import Event
 from wardround_client.spending.parts import parts_of
 from wardround_client.state.hospital_folder import HospitalFolder
-from wardround_client.training.evaluation import sums_of
+from wardround_client.tasks.outline_measures import Places
+from wardround_client.training.evaluation import patient_sums, sums_of
 from wardround_common.errors import MessageError, ModelError, PolicyError, PrivacyError
 from wardround_common.messages.rounds import EvaluateRequest, Failure, Parts, PrepareRequest
 from wardround_common.metrics.findings import FindingSums
 from wardround_common.metrics.grades import GradeSums
 from wardround_common.metrics.noised import ONE, NoisedCounts
 from wardround_common.metrics.noised_scores import cells_of, told
+from wardround_common.metrics.outlines import OutlineSums
 from wardround_common.metrics.sums import ScoreSums
 from wardround_common.metrics.survival import RiskSums
 from wardround_common.privacy.noisy_evaluation import deviation, evaluation_event, noise_in_evaluation
@@ -78,7 +81,20 @@ GRADED = study(
 AT_RISK = Study.of_tables(
     LOCAL.tables(nulls=False) | {"task": {"name": "risk", "unit": "years", "times": [1.0, 2.0]}}, where="a"
 ).but({"training.rounds": 1})
-KINDS = {"shares": SHARES, "local": LOCAL, "three": THREE, "findings": FOUND, "grades": GRADED, "risks": AT_RISK}
+OUTLINED = outlining(
+    privacy=LOCAL.privacy.model_dump(),
+    aggregation={"secure": True},
+    training={"rounds": 1},
+)
+KINDS = {
+    "shares": SHARES,
+    "local": LOCAL,
+    "three": THREE,
+    "findings": FOUND,
+    "grades": GRADED,
+    "risks": AT_RISK,
+    "outlines": OUTLINED,
+}
 
 
 @pytest.fixture
@@ -112,9 +128,17 @@ def counted(here: Hospital, request: EvaluateRequest, hospitals: int = 4, thresh
 
 
 def labelled(data: Dataset, of: Study) -> Dataset:
-    """Label the same patients as studies of classes, findings, grades and risks do; some findings are unknown."""
+    """Label the same patients as studies of classes, findings, grades, risks and outlines do.
+
+    Some findings are unknown, and half of the patients have nothing that is outlined.
+    """
 
     def anew(part: Examples) -> Examples:
+        if of.task.name == "segmentation":
+            masks = np.zeros((len(part), *part.kept.shape[2:]), np.uint8)
+            masks[part.targets == 1, 4:9, 4:9] = 1
+            spacing = np.tile([5.0, 1.0, 1.0], (len(part), 1))
+            return replace(part, targets=masks, places=Places(part.patients, np.zeros(len(part)), spacing))
         if of.task.name == "findings":
             known = np.stack([part.targets, np.where(part.patients % 3 == 0, -1, part.patients % 2)], axis=1)
             return replace(part, targets=known)
@@ -136,12 +160,13 @@ def test_without_noise_the_sums_are_those_of_all_patients_in_levels(of: Study, t
     built, noised = build(of), task_of(of.task).noised_sums()
     networks.write_vector(built.network, built.layout, final.chosen.model)
     for split, found in (("validation", final.chosen.validation), ("test", tested)):
-        each = [sums_of(built.network, of, one.dataset.split(split)) for one in memory.at.values()]  # type: ignore[arg-type]
-        exact = sum(each[1:], each[0])
-        assert isinstance(found, ScoreSums | FindingSums | GradeSums | RiskSums)
-        read = noised.settled(noised.told(exact).astype(np.float64), of.task)
+        parts = [patient_sums(built.network, of, one.dataset.split(split)) for one in memory.at.values()]  # type: ignore[arg-type]
+        each = [task_of(of.task).read(vector, of.task) for part in parts for vector in part.vectors()]
+        assert isinstance(found, ScoreSums | FindingSums | GradeSums | RiskSums | OutlineSums)
+        counts = np.sum([noised.told(one) for one in each], axis=0)
+        read = noised.settled(counts.astype(np.float64), of.task)
         assert found.to_vector().tolist() == read.to_vector().tolist()
-        assert found.records == exact.records
+        assert found.records == sum(one.records for one in each)
 
 
 def test_the_noise_of_a_hospital_is_that_of_the_gaussian_mechanism_at_the_stated_epsilon(tmp_path: Path) -> None:

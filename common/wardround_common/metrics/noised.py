@@ -74,12 +74,13 @@ class NoisedCounts:
         return cls(hospitals, blocks, total)
 
 
-def counts_of(cells: NDArray[np.int64], records: int) -> NDArray[np.int64]:
-    """Return a patient's counts (cells,) over its images as those of one patient, in :data:`ONE`, cut off below.
+def counts_of(cells: NDArray[np.number], counted: int) -> NDArray[np.int64]:
+    """Return a patient's counts (cells,) as those of one patient, in :data:`ONE`, cut off below.
 
-    Each block of ``cells`` counts ``records`` images at most, so that the L2 norm of the result's part is at most ONE.
+    Each block of ``cells`` adds up to ``counted`` at most, the patient's images or the patient, and none is below 0: so
+    the L2 norm of the result's part is at most ONE.
     """
-    whole: NDArray[np.int64] = cells * ONE // max(1, records)
+    whole: NDArray[np.int64] = (cells * ONE // max(1, counted)).astype(np.int64)
     return whole
 
 

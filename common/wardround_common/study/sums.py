@@ -58,10 +58,11 @@ def counts_before_noise(study: Study, by_patient: PatientSums) -> NDArray[np.int
     Raises:
         ModelError: the task's sums get no noise.
     """
-    task, total = task_of(study.task), np.zeros(task_of(study.task).noised_sums().cells(study.task), np.int64)
+    task, noised = task_of(study.task), task_of(study.task).noised_sums()
+    total = np.zeros(noised.cells(study.task), np.int64)
     for vector in by_patient.vectors():
         sums = task.read(vector, study.task)
-        total += counts_of(task.noised_sums().told(sums), sums.records)
+        total += counts_of(noised.told(sums), noised.counted(sums))
     return total
 
 

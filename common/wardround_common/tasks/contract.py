@@ -212,6 +212,10 @@ class Words:
     """One sentence on what the sums tell of a patient where few are summed."""
 
 
+def _records(sums: Sums) -> int:
+    return sums.records
+
+
 @dataclass(frozen=True)
 class NoisedSums(Generic[S, T]):
     """How a task's sums are told as counts with noise, and read from them (``metrics.noised``)."""
@@ -219,9 +223,9 @@ class NoisedSums(Generic[S, T]):
     cells: Callable[[T], int]
     """How many counts there are."""
     blocks: Callable[[T], int]
-    """In how many blocks of them a record is counted: at most once in each."""
-    told: Callable[[S], NDArray[np.int64]]
-    """The counts (cells,) over some records."""
+    """In how many blocks of them what is counted is counted: at most once in each."""
+    told: Callable[[S], NDArray[np.number]]
+    """The counts (cells,) over some of what is counted."""
     words: Callable[[T], str]
     """By what patients are counted, as a study says that it leaves a hospital."""
     effect: str
@@ -230,6 +234,8 @@ class NoisedSums(Generic[S, T]):
     """The possible sums that are nearest to noised counts of patients (cells,)."""
     limits: Mapping[str, tuple[float, float]] = field(default_factory=dict)
     """Between which a metric lies, by name, where that is not 0 and 1: an interval ends there."""
+    counted: Callable[[S], int] = _records
+    """How many are counted, of whom each adds at most one to a block: records, or patients."""
 
 
 def _none(section: Any) -> tuple[str, ...]:

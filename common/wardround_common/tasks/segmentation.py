@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 from typing import Annotated, Literal
 
 from pydantic import Field, field_validator
 
+from wardround_common.metrics import noised_outlines
 from wardround_common.metrics.outline_intervals import intervals_of
 from wardround_common.metrics.outlines import OutlineSums
 from wardround_common.section import Word, each_once
-from wardround_common.tasks.contract import ClassesSection, Detail, Metric, Task, Words
+from wardround_common.tasks.contract import ClassesSection, Detail, Metric, NoisedSums, Task, Words
 
 
 class Segmentation(ClassesSection):
@@ -115,6 +117,26 @@ def _words(section: Segmentation) -> Words:
     return Words(f"outline {structures}{how}", "In a small split a histogram's bar may stand for one patient.")
 
 
+def _counted_by(section: Segmentation) -> str:
+    each = "for each structure " if len(section.classes) > 1 else ""
+    most = noised_outlines.MOST_PARTS
+    return (
+        f"{each}{noised_outlines.DICE_LEVELS} levels of Dice (or missed, false alarm, rightly empty), "
+        f"{noised_outlines.DISTANCE_LEVELS} of each distance and {2 * noised_outlines.VOLUME_LEVELS} of the volume "
+        f"error, and by lesions found, missed and false, at most {most} of each kind a patient"
+    )
+
+
+LIMITS = {
+    **dict.fromkeys(
+        ("hausdorff", "hausdorff_median", "hausdorff_worst_tenth", "surface_distance", "volume_error"), (0.0, math.inf)
+    ),
+    "volume_excess": (-math.inf, math.inf),
+    "false_lesions": (0.0, math.inf),
+}
+"""Between which metrics lie that are no fractions."""
+
+
 def _why_undefined(sums: OutlineSums, metric: str) -> str:
     if not sums.patients:
         return "no patients"
@@ -168,6 +190,16 @@ TASK = Task[Segmentation, OutlineSums](
     },
     fractions=lambda section: ("missed", "false_alarms", "lesion_sensitivity") if len(section.classes) == 1 else (),
     intervals=intervals_of,
+    noised=NoisedSums(
+        cells=lambda section: noised_outlines.cells_of_outlines(len(section.classes)),
+        blocks=lambda section: noised_outlines.BLOCKS * len(section.classes),
+        told=noised_outlines.told_of_outlines,
+        counted=lambda sums: sums.patients,
+        words=_counted_by,
+        effect=noised_outlines.EFFECT,
+        settled=lambda counts, section: noised_outlines.settled_outlines(counts, len(section.classes)),
+        limits=LIMITS,
+    ),
     terms=lambda section: TERMS,
     detail=lambda sums, point: Detail(by_group=sums.by_structure() if sums.records else ()),
     verdict=("outlines", "test patients with"),

@@ -32,6 +32,7 @@ from wardround_common.privacy.noisy_evaluation import (
     sums_of,
 )
 from wardround_common.privacy.noisy_sum import least_survivors
+from wardround_common.results import evaluate
 from wardround_common.study.file import Study
 from wardround_common.study.sums import point_of, threshold_for
 from wardround_common.study.words.describe import describe
@@ -329,6 +330,12 @@ def test_each_figure_lies_between_its_limits_and_an_interval_may_end_there(task:
         assert np.all(np.isnan(of) | ((of >= least) & (of <= most))), name
         if name in noised.limits:
             assert np.any((of < 0) | (of > 1)), name  # they are needed
+
+
+@pytest.mark.parametrize(("noise", "told"), [(0.0, None), (2.0, 60)])
+def test_what_counts_with_noise_are_of_are_patients(noise: float, told: int | None) -> None:
+    found = evaluate(Grades(name="grades", classes=("a", "b", "c")), graded_in(3, 60), None, noise=noise)
+    assert (found.patients, found.images) == (told, 60)
 
 
 @pytest.mark.parametrize("classes", [2, 3])

@@ -49,7 +49,8 @@ def evaluate(
     ``resamples`` of the patients, 0 for none. Sums alone have the task's own intervals, which take records for
     independent (``Task.intervals``). ``point``: the operating point that was chosen on validation patients.
     ``detail=False`` leaves out what only the figures need, which matters for the cross-site matrix of many hospitals.
-    ``noise``: the standard deviation, in patients, of what hospitals added to each count; intervals hold it too.
+    ``noise``: the standard deviation, in patients, of what hospitals added to each count; intervals hold it too. Such
+    counts are of patients, and so is ``images`` of what is returned.
 
     Raises:
         MessageError: the sums are not those of the task.
@@ -64,8 +65,9 @@ def evaluate(
         counts = task.noised_sums().told(whole).astype(np.float64)
         moved = moved_by_noise(section, counts, point, noise)
         metrics = with_noise(metrics, moved, task.noised_sums().limits)
+    counted = sums.patients if isinstance(sums, PatientSums) else whole.records if noise else None
     return SiteMetrics(
-        patients=sums.patients if isinstance(sums, PatientSums) else None,
+        patients=counted,
         images=whole.records,
         threshold=point,
         metrics=metrics,

@@ -30,7 +30,7 @@ class SiteMetrics(Record):
     """
 
     patients: Count | None
-    """None where only sums over images are known."""
+    """None where only sums over images are known. Of counts with noise, about how many there are; ``images`` too."""
     images: Count
     threshold: float | Points | None
     """The operating point, or one for each finding, chosen on validation patients; None where the task has none."""

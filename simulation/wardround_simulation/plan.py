@@ -55,7 +55,7 @@ class Distributed:
 
 
 @dataclass(frozen=True)
-class Judging:
+class EvaluationNoise:
     """The noise in the counts of those on whom the model is judged, where the study states an epsilon for them."""
 
     split: str
@@ -81,7 +81,7 @@ class StudyPlan:
     """Of the average of the hospitals' updates, weighted by patients."""
     distributed: Distributed | None
     """None for one hospital: there is no sum."""
-    judging: tuple[Judging, ...] = ()
+    judging: tuple[EvaluationNoise, ...] = ()
     """Empty where the sums over validation and test patients have no noise."""
 
 
@@ -134,7 +134,7 @@ def _planned(study: Study, patients: int) -> PrivacyPlan:
     return plan
 
 
-def _judging(study: Study, hospitals: int) -> Iterator[Judging]:
+def _judging(study: Study, hospitals: int) -> Iterator[EvaluationNoise]:
     """Say how much noise is in a sum over all hospitals: with local trust that of each, else as they share it out."""
     shared, epsilon = isinstance(study.privacy, DistributedDpSgd), study.evaluation_epsilon
     if not study.noised or epsilon is None:
@@ -145,7 +145,7 @@ def _judging(study: Study, hospitals: int) -> Iterator[Judging]:
             if shared
             else deviation(study, split) * math.sqrt(hospitals)
         )
-        yield Judging(split, epsilon, sums_of(study, split), noise)
+        yield EvaluationNoise(split, epsilon, sums_of(study, split), noise)
 
 
 def _spend(study: Study, plan: PrivacyPlan, patients: int, parameters: int, in_sum: float | None = None) -> Spend:

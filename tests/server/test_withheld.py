@@ -8,6 +8,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import torch
 
 from consortium import MemoryJournal, identity, roster
 from examples import dataset, study
@@ -37,6 +38,8 @@ ASKED = {
 }
 OF = study(data=ASKED, model={"network": "tiny-cnn"}, evaluation={"withheld": True, "smallest_subgroup": 5})
 
+STREAM = insecure_stream(0, "a hospital's")
+
 
 def told(data: Dataset, ages: int, sexes: int) -> Dataset:
     """Return a hospital whose records of two images are told an age of this many test patients, and a sex of these."""
@@ -62,7 +65,7 @@ def here(ages: int, sexes: int, seed: int = 1) -> Dataset:
 def test_a_withheld_input_is_what_a_missing_one_is() -> None:
     network, data = networks.build(OF), here(12, 12)
     whole = sums_of(network, OF, data.test)
-    age, sex = withheld_sums(network, OF, data.test, whole)
+    age, sex = withheld_sums(network, OF, data.test, whole, STREAM)
     assert (age.known, sex.known) == (12, 12)
     nobody_has = here(0, 12).test
     assert age.sums.to_vector().tolist() == sums_of(network, OF, nobody_has).to_vector().tolist()
@@ -71,13 +74,23 @@ def test_a_withheld_input_is_what_a_missing_one_is() -> None:
     assert [sums.total().tolist() for _, sums in by_patient] == [one.sums.to_vector().tolist() for one in (age, sex)]
 
 
-def test_an_input_that_few_patients_have_or_lack_does_not_show_these_few() -> None:
-    network, data = networks.build(OF), here(4, 8)
+@pytest.mark.parametrize(("have", "known"), [(4, 0), (5, 5), (7, 7), (8, 7), (11, 7), (12, 12)])
+def test_an_input_that_few_patients_have_or_lack_does_not_show_these_few(have: int, known: int) -> None:
+    """Who has it changes from the one sum to the other, and who lacks it does not: 5 of the 12 at least, or nobody."""
+    network, data = networks.build(OF), here(have, 12)
+    head = network.head.weight.data  # type: ignore[union-attr]
+    head[1, networks.FEATURES : networks.FEATURES + 2] = torch.tensor([2.0, 1.0])  # no score is what another one was
     whole = sums_of(network, OF, data.test)
-    age, sex = withheld_sums(network, OF, data.test, whole)
-    assert age.known == 0
-    assert age.sums.to_vector().tolist() == whole.to_vector().tolist()  # no difference to be read
-    assert sex.known == 12  # 4 lack it, fewer than 5
+    age, _ = withheld_sums(network, OF, data.test, whole, STREAM)
+    assert isinstance(whole, ScoreSums)
+    assert isinstance(age.sums, ScoreSums)
+    assert age.known == known
+    assert np.minimum(whole.histograms, age.sums.histograms).sum() == 12 - known
+    again, _ = withheld_sums(network, OF, data.test, whole, STREAM)
+    assert again.to_vector().tolist() == age.to_vector().tolist()
+
+
+def test_sums_of_an_input_that_few_have_are_refused() -> None:
     one = ScoreSums.of(np.array([0] * 8), np.array([[0.2, 0.8]] * 8, np.float32), np.array([0.2] * 8)).to_vector()
     with pytest.raises(MessageError, match="fewer records than the 5"):
         read(np.concatenate([one, [4], one, [0], one]), OF)
@@ -102,8 +115,9 @@ def test_what_an_input_is_worth_is_the_headline_with_it_less_without_it_over_the
     assert (age.value, age.gain) == (0.5, 0.5)
     assert age.low == age.high == 0.5  # drawn in pairs, it is so in every draw
     assert (sex.value, sex.gain, sex.low, sex.high) == (1.0, 0.0, 0.0, 0.0)
-    known = [(12, withheld.sums) for withheld in withheld_sums(network, OF, data.test, sums_of(network, OF, data.test))]
-    summed = figures_of_withheld(OF, sums_of(network, OF, data.test), known, None)
+    all_sums = sums_of(network, OF, data.test)
+    known = [(12, withheld.sums) for withheld in withheld_sums(network, OF, data.test, all_sums, STREAM)]
+    summed = figures_of_withheld(OF, all_sums, known, None)
     assert [(one.value, one.gain, one.low) for one in summed] == [(0.5, 0.5, None), (1.0, 0.0, None)]
 
 
@@ -132,7 +146,8 @@ def test_a_federation_sums_it_securely_in_the_message_of_the_test_sums(tmp_path:
     judged = judge_study(of, wards, run_study(of, wards, lambda event: None, None, consortium), consortium)
     assert [one.known for one in judged.withheld] == [12 + 7 + 0, 12 + 0 + 12]
     each = [
-        withheld_sums(built.network, of, data.test, sums_of(built.network, of, data.test)) for data in sets.values()
+        withheld_sums(built.network, of, data.test, sums_of(built.network, of, data.test), insecure_stream(0, name))
+        for name, data in sets.items()
     ]
     for place, one in enumerate(judged.withheld):
         assert one.sums.to_vector().tolist() == sum(their[place].sums.to_vector() for their in each).tolist()

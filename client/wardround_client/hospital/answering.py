@@ -504,7 +504,7 @@ class Hospital:
         """Return what leaves of the model without each input, behind the rest; nothing where the study does not ask."""
         if not self.study.evaluation.withheld:
             return []
-        found = withheld_sums(self.built.network, self.study, self.dataset.test, whole)
+        found = withheld_sums(self.built.network, self.study, self.dataset.test, whole, self.stream)
         return [one.to_vector() for one in found]
 
     def maps_of_test(self) -> MapCell:

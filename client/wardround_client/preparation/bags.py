@@ -70,20 +70,25 @@ def with_page(images: NDArray[np.float32], numbers: NDArray[np.float32]) -> NDAr
     return np.concatenate([images, page.reshape(records, channels, 1, *space)], axis=2)
 
 
-def without(kept: KeptBags, data: Data, name: str) -> tuple[KeptBags, NDArray[np.bool_]]:
-    """Return records with one of the study's inputs told as missing, and of which it was known, (records,) bool."""
+def without(
+    kept: KeptBags, data: Data, name: str, rows: NDArray[np.int64] | slice = slice(None)
+) -> tuple[KeptBags, NDArray[np.bool_]]:
+    """Return records with one of the study's inputs told as missing, and of which it was known, (records,) bool.
+
+    ``rows``: of which records it is told so; usually of all.
+    """
     for number, sequence in enumerate(data.sequences):
         if sequence.role == name:
             own = slice(number * data.share, (number + 1) * data.share)
             bags = kept.bags.copy()
-            bags[:, own] = NONE
+            bags[rows, own] = NONE
             return replace(kept, bags=bags), (kept.bags[:, own] != NONE).any(axis=1)
     at = 0
     for one in data.variables:
         if one.name == name and kept.numbers is not None:
             known = kept.numbers[:, at] == 1
             numbers = kept.numbers.copy()
-            numbers[:, at : at + one.width] = one.unknown
+            numbers[rows, at : at + one.width] = one.unknown
             return replace(kept, numbers=numbers), known
         at += one.width
     raise KeyError(name)

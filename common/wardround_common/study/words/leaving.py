@@ -201,8 +201,9 @@ def _withheld(study: Study) -> Iterator[str]:
         f"With the sums over test patients, in one message: the same sums with each of {listed(study.data.told)} "
         "withheld from the finished model, and of how many records it is known. Where fewer than "
         f"{least} of a hospital's test patients have an input, it sends the first sums once more and counts nobody, "
-        f"and where fewer than {least} lack it, it counts all. Where one hospital alone has an input, the difference "
-        f"of the two sums is its own, masked or not: nearly all scores of its test patients, by class.{free}"
+        f"and where fewer than {least} lack it, others who are drawn keep it, so that {least} do. Where one "
+        "hospital alone has an input, the difference of the two sums is its own, masked or not: nearly all scores of "
+        f"its test patients, by class.{free}"
     )
 
 

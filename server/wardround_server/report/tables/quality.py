@@ -267,7 +267,7 @@ def without_inputs(results: Results) -> Table | None:
     few = results.study.evaluation.smallest_subgroup
     small = (
         f" Where fewer than {few} of a hospital's patients have an input it is counted as known of nobody there and "
-        f"changes nothing, and where fewer than {few} lack it, as known of all."
+        f"changes nothing, and where fewer than {few} lack it, others keep it, so that {few} do; they count as missing."
         if results.engine == DEPLOYED
         else ""
     )

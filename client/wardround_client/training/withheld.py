@@ -43,9 +43,7 @@ def withheld_sums(
     return tuple(found)
 
 
-def _who_keep(
-    patients: NDArray[np.int64], known: NDArray[np.bool_], least: int, stream: Stream
-) -> NDArray[np.int64]:
+def _who_keep(patients: NDArray[np.int64], known: NDArray[np.bool_], least: int, stream: Stream) -> NDArray[np.int64]:
     """Draw the patients who keep an input so that who lacks it is one of ``least``; nobody if all or so many do."""
     lacking = np.unique(patients[~known])
     have = np.setdiff1d(patients, lacking)
@@ -73,4 +71,3 @@ def _without(
         raise TypeError("inputs are withheld of records of several images")
     kept, known = without(examples.kept, study.data, name, rows)
     return replace(examples, kept=kept), known[examples.rows]
-

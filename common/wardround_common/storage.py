@@ -44,7 +44,7 @@ def no_room_is_said(where: Path) -> Iterator[None]:
         raise StorageError(
             f"the file cannot be written ({error.strerror or type(error).__name__})",
             where=str(where),
-            do="Check that the folder exists and is writable.",
+            do="Check that the folder exists, and that this user may write there.",
         ) from error
 
 

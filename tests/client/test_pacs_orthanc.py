@@ -474,7 +474,7 @@ def test_the_lines_of_the_page_run_against_the_archive_of_the_compose_file(
 ) -> None:
     page = (ROOT / "docs/pacs.md").read_text()
     compose = yaml.safe_load((ROOT / "docker/compose.pacs.yaml").read_text())
-    tried = json.loads(compose["configs"]["archive"]["content"])
+    tried = json.loads((ROOT / "docker" / compose["configs"]["archive"]["file"]).read_text())
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
     monkeypatch.setenv("COLUMNS", "200")
     monkeypatch.chdir(tmp_path)

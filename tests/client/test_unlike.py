@@ -97,6 +97,7 @@ def test_an_examination_has_the_features_that_it_had_in_training(tmp_path: Path,
     assert code == 0
     distances = sorted(line["unlike"]["distance"] for line in lines)
     assert distances == pytest.approx(sorted(reference.usual.distances(features)), abs=0.02)
+    assert lines[0]["unlike"]["words"] == "no further from the model's validation examinations than 95% of these are"
 
 
 def test_features_are_of_length_one_at_most_whatever_the_network_gives() -> None:

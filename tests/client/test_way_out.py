@@ -70,6 +70,27 @@ def test_a_hospital_reaches_its_coordinator(
         assert all(head.startswith(f"CONNECT {place.address} ".encode()) for head in asked)
 
 
+@pytest.mark.parametrize("elsewhere", [True, False])
+def test_a_hospital_is_told_why_its_way_out_does_not_lead_to_its_coordinator(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, elsewhere: bool
+) -> None:
+    place = Place(tmp_path)
+    place.port = 1  # nobody listens there
+    for name in ("NO_PROXY", "no_proxy"):
+        monkeypatch.delenv(name, raising=False)
+    with opened(WayOut("fl.example.org:9093" if elsewhere else place.address)) as port:
+        monkeypatch.setenv("HTTPS_PROXY", f"http://127.0.0.1:{port}")
+        with place.hospital("mercy") as node:
+            until(lambda: node.status.fault)
+            said = str(node.status.fault)
+    if elsewhere:
+        assert "leads elsewhere (403 Another address)" in said
+        assert "Set COORDINATOR=127.0.0.1:1 and start the containers again." in said
+    else:
+        assert "does not reach the coordinator (502 Unreachable)" in said
+    assert "Check HTTPS_PROXY" not in said
+
+
 def test_every_other_address_and_every_other_request_is_refused() -> None:
     met: list[socket.socket] = []
     with socket.create_server(("127.0.0.1", 0)) as elsewhere, socket.create_server(("127.0.0.1", 0)) as there:

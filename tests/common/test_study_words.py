@@ -131,9 +131,18 @@ def test_show_says_what_exact_sums_tell_of_a_validation_patient() -> None:
         assert "Scores are counted in few levels. The sums are exact all the same" in levelled
         for words in (said(study), levelled):
             assert "a model made up for one image finds both out by one evaluation, of however many patients" in words
-    outlines = said(parse_study(study_text("a", task="segmentation")))
-    assert "with which label" in outlines
-    assert "levels)" not in outlines
+    for task, told in (("findings", "with which findings"), ("risk", "what became of them")):
+        assert f"is among those who are summed and {told}, masked or not" in said(
+            parse_study(study_text("a", task=task))
+        )
+    levelled = parse_study(study_text("a", task="risk")).but({"evaluation.levels": True})
+    assert "is among those who are summed and what became of them, masked or not" in said(levelled)
+    for task, marked in (("segmentation", "outlined"), ("detection", "marked")):
+        words = said(parse_study(study_text("a", task=task)))
+        assert f"has an image of a patient and what is {marked} in it, can guess better than by chance" in words
+        assert f"whether the patient is among them, and whether anything is {marked} in it." in words
+        assert "levels" not in words
+        assert "with which label" not in words
     assert "with which label" not in said(parse_study(study_text("a", task="generation", dp=False)))
     made = said(parse_study(study_text("a", task="generation", dp=False)))
     assert "of however many patients, whether the patient is among them." in made

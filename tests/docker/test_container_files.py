@@ -94,6 +94,18 @@ def test_a_hospital_of_its_own_has_one_way_out_which_leads_to_the_coordinator_on
     assert str(way_out.PORT) in way["healthcheck"]["test"][-1]
 
 
+@pytest.mark.parametrize("path", sorted(DOCKER.glob("compose*.yaml")), ids=lambda path: str(path.name))
+def test_what_a_read_only_container_is_given_is_a_file(path: Path) -> None:
+    """The engine copies any other content into the container, and refuses to where the root is read-only."""
+    found: Compose = yaml.safe_load(path.read_text(encoding="utf-8"))
+    for name, service in found["services"].items():
+        for kind in ("configs", "secrets"):
+            for given in service.get(kind, ()):
+                source = found[kind][given if isinstance(given, str) else given["source"]]
+                assert set(source) == {"file"}, f"{name}: {source}"
+                assert (DOCKER / source["file"]).is_file()
+
+
 def test_one_site_alone_is_hardened_as_the_federation_is_and_only_the_coordinator_has_a_port() -> None:
     def service(role: str) -> Compose:
         return dict(site(role)["services"][role])
@@ -340,7 +352,7 @@ def test_the_archive_to_try_is_reached_from_this_machine_only_and_keeps_nothing(
     assert all(port.startswith("127.0.0.1:") for port in archive["ports"])
     assert not archive.get("volumes")
     assert (archive["read_only"], archive["cap_drop"], archive["user"]) == (True, ["ALL"], "10001:10001")
-    settings = json.loads(found["configs"]["archive"]["content"])
+    settings = json.loads((DOCKER / found["configs"]["archive"]["file"]).read_text(encoding="utf-8"))
     assert f"127.0.0.1:{settings['DicomPort']}:{settings['DicomPort']}" in archive["ports"]
     assert f"127.0.0.1:{settings['HttpPort']}:{settings['HttpPort']}" in archive["ports"]
     assert settings["StorageDirectory"] == settings["IndexDirectory"] == archive["tmpfs"][0].partition(":")[0]

@@ -22,9 +22,10 @@ from wardround_common.metrics.unlike import DistanceSums, FeatureSums, jackknife
 from wardround_common.randomness import insecure_stream
 from wardround_common.results import Results
 from wardround_common.results.unlike import parse_unlike
-from wardround_common.study.file import Study
+from wardround_common.study.file import Study, parse_study
 from wardround_common.study.roster import Listed
-from wardround_server.rounds.course import NOT_USUAL, State, describe_usual, run_study
+from wardround_common.study.template import study_text
+from wardround_server.rounds.course import State, describe_usual, not_usual, run_study
 from wardround_server.rounds.secure_rounds import Consortium, Rounds
 from wards import Wards
 
@@ -154,6 +155,20 @@ def test_features_that_are_asked_for_again_leave_the_note_of_a_later_sum() -> No
     assert rounds._note("evaluate", of.test_round) == ((), ("a", "b"))
 
 
+@pytest.mark.parametrize(
+    ("keys", "counted"),
+    [
+        ({}, "20 validation images together"),
+        ({"data.record": "slice"}, "20 validation images together"),
+        ({"data.record": "series"}, "20 validation series together"),
+        ({"data.record": "patient"}, "20 validation patients together"),
+    ],
+)
+def test_too_few_are_counted_as_the_model_is_asked_about_them(keys: dict[str, str], counted: str) -> None:
+    assert counted in not_usual(parse_study(study_text("a")).but(keys))
+    assert "20 validation examinations together" in not_usual(parse_study(study_text("a", task="segmentation")))
+
+
 @pytest.mark.slow
 def test_a_deployed_run_ends_with_what_its_images_are_like_or_says_that_it_does_not_know(tmp_path: Path) -> None:
     for hospitals, known in ((SIX, True), ("abcd", False)):
@@ -166,7 +181,7 @@ def test_a_deployed_run_ends_with_what_its_images_are_like_or_says_that_it_does_
         runs.wait()
         run = folder / "runs/test"
         results = Results.from_json((run / "results.json").read_text())
-        assert (NOT_USUAL in results.notes) is not known
+        assert (not_usual(of) in results.notes) is not known
         if known:
             found = parse_unlike((run / "unlike.json").read_bytes(), run)
             assert found.distances.records == sum(len(dataset(ord(name)).validation) for name in SIX)

@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 from wardround_common.counting import count
-from wardround_common.errors import LabelError
+from wardround_common.errors import CHECK_FILE, LabelError
 from wardround_common.one_form import one_form
 
 LARGEST_CSV_BYTES = 256 << 20
@@ -27,9 +27,7 @@ def read_text(path: Path, by_name: str = "by its path", like: str = "file,label"
             raise LabelError(f"this file is too large for a list of {what}", where=where, do=f"Name the CSV {by_name}.")
         text = path.read_bytes().decode("utf-8-sig")
     except OSError as error:
-        raise LabelError(
-            f"the table of {what} cannot be read ({error.strerror})", where=where, do="Check the path."
-        ) from None
+        raise LabelError(f"the table of {what} cannot be read ({error.strerror})", where=where, do=CHECK_FILE) from None
     except UnicodeDecodeError as error:
         line = error.object.count(b"\n", 0, error.start) + 1
         raise LabelError(f"line {line} is not UTF-8 text", where=where, do="Save it as 'CSV UTF-8'.") from None

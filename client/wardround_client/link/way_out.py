@@ -21,6 +21,8 @@ PORT = 3128
 HEAD_BYTES, HEAD_S = 8 * 1024, 10.0
 TUNNELS = 64  # at a time; a hospital's link has 16 connections at most
 CHUNK = 64 * 1024
+ANOTHER, UNREACHABLE = "Another address", "Unreachable"
+"""Why no tunnel is opened: it leads elsewhere, or does not come to the coordinator."""
 _END_OF_HEAD = b"\r\n\r\n"
 
 
@@ -40,6 +42,8 @@ class WayOut:
         Raises:
             MessageError: one of them is not an address.
         """
+        if not self.to:
+            raise MessageError("the address of the coordinator is not given")
         split_address(self.to)
         if self.through and not (urlsplit(self.through).hostname and urlsplit(self.through).port):
             raise MessageError(f"{self.through} is not a proxy address", do="Name it as http://HOST:PORT.")
@@ -59,7 +63,7 @@ class WayOut:
             try:
                 out_reader, out_writer = await asyncio.wait_for(self._connected(), HEAD_S)
             except (OSError, TimeoutError, LinkError, asyncio.IncompleteReadError, asyncio.LimitOverrunError):
-                writer.write(b"HTTP/1.1 502 Unreachable\r\nconnection: close\r\ncontent-length: 0\r\n\r\n")
+                writer.write(f"HTTP/1.1 502 {UNREACHABLE}\r\nconnection: close\r\ncontent-length: 0\r\n\r\n".encode())
                 await writer.drain()
                 return
             writer.write(b"HTTP/1.1 200 Connected\r\n\r\n")
@@ -79,7 +83,7 @@ class WayOut:
         words = head.split(b"\r\n", 1)[0].decode("latin-1").split(" ")
         if len(words) != 3 or words[0] != "CONNECT" or not words[2].startswith("HTTP/1."):
             return "405 Only CONNECT"
-        return "" if words[1] == self.to else "403 Another address"
+        return "" if words[1] == self.to else f"403 {ANOTHER}"
 
     async def _connected(self) -> tuple[asyncio.StreamReader, asyncio.StreamWriter]:
         if not self.through:

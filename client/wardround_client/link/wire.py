@@ -24,6 +24,7 @@ from flwr.common.constant import TIMESTAMP_HEADER
 from flwr.supercore.constant import FLEET_HTTP_PUBLIC_KEY_HEADER, FLEET_HTTP_SIGNATURE_HEADER
 from google.protobuf.message import DecodeError
 
+from wardround_client.link.way_out import ANOTHER, UNREACHABLE
 from wardround_common.canonical import Content, views
 from wardround_common.errors import LinkError, MessageError, StorageError
 from wardround_common.keys.certificates import client_context, refused
@@ -188,14 +189,30 @@ def _expiry(response: httpx.Response) -> datetime | None:
     return datetime.fromtimestamp(ssl.cert_time_to_seconds(end), UTC) if end else None
 
 
+def _turned_away(address: str, text: str) -> LinkError:
+    """Say why a proxy opens no tunnel: the way out of a hospital's container, or one of the site."""
+    if text.endswith(ANOTHER):
+        return LinkError(
+            f"the way out of this hospital's container leads elsewhere ({text})",
+            where=address,
+            do=f"Set COORDINATOR={address} and start the containers again.",
+        )
+    if text.endswith(UNREACHABLE):
+        return LinkError(
+            f"the way out of this hospital's container does not reach the coordinator ({text})",
+            where=address,
+            do="Nothing is lost; it keeps trying. Ask the coordinator whether the service runs; if the site has a "
+            "proxy, set HTTPS_PROXY to it and start the containers again.",
+        )
+    return LinkError(f"the proxy does not let this hospital connect ({text})", where=address, do="Check HTTPS_PROXY.")
+
+
 def _unreachable(address: str, error: Exception, proxy: str = "") -> LinkError:
     text = str(error)
     if said := refused(error, address.rpartition(":")[0].strip("[]"), datetime.now(UTC)):
         return LinkError(said.what, where=address, do=said.do)
     if isinstance(error, httpx.ProxyError):
-        return LinkError(
-            f"the proxy does not let this hospital connect ({text})", where=address, do="Check HTTPS_PROXY."
-        )
+        return _turned_away(address, text)
     if proxy and isinstance(error, httpx.ConnectError | httpx.ConnectTimeout) and not _spoke_tls(error):
         return LinkError(
             f"the proxy {proxy} cannot be reached ({text or type(error).__name__})",

@@ -22,6 +22,8 @@ from wardround_client.volumes import Refused
 from wardround_common.errors import ImageRefused, ModelError, StudyError
 from wardround_common.metrics.unlike import Floats
 from wardround_common.results.unlike import Unlike
+from wardround_common.study.file import Study
+from wardround_common.study.words.phrases import asked_about
 from wardround_common.tasks.registry import task_of
 
 TOGETHER = 64
@@ -156,11 +158,11 @@ def _outputs(model: Model, asked: list[Asked], together: int) -> Iterator[tuple[
             yield whole[own], more
         else:  # a case that has a way back is asked about by itself, and all passes are of it
             mean = (features if one.back is not None else features[own]).mean(axis=0, keepdims=True)
-            yield whole[own], more | likeness_of(model.unlike, in_short(mean, model.study.model.seed))
+            yield whole[own], more | likeness_of(model.unlike, in_short(mean, model.study.model.seed), model.study)
         first += len(one.images)
 
 
-def likeness_of(unlike: Unlike, features: Floats) -> dict[str, Any]:
+def likeness_of(unlike: Unlike, features: Floats, study: Study) -> dict[str, Any]:
     """Say how unlike those of the training the features (1, FEATURES) of a case are: ``unlike``, as JSON.
 
     Raises:
@@ -177,7 +179,7 @@ def likeness_of(unlike: Unlike, features: Floats) -> dict[str, Any]:
             "distance": round(distance, DIGITS),
             "threshold": unlike.threshold,
             "unlike": flagged,
-            "words": f"{'further' if flagged else 'no further'} from the model's validation images than "
+            "words": f"{'further' if flagged else 'no further'} from the model's validation {asked_about(study)} than "
             f"{unlike.fraction:.0%} of these are",
         }
     }

@@ -20,7 +20,7 @@ from wardround_client.intake.instance import Instance
 from wardround_client.intake.labels import CLINICAL_FILE, LABELS_FILE, names_of
 from wardround_client.preparation.source import Source
 from wardround_client.preparation.subgroups import header_of
-from wardround_common.errors import LabelError
+from wardround_common.errors import CHECK_FILE, LabelError
 from wardround_common.study.data import Data
 from wardround_common.study.variables import Reading, Variable
 
@@ -99,7 +99,7 @@ def clinical_file(source: Source) -> Path | None:
     except FileNotFoundError:
         return None
     except OSError as error:
-        raise LabelError(f"the table cannot be read ({error.strerror})", where=str(path), do="Allow it.") from None
+        raise LabelError(f"the table cannot be read ({error.strerror})", where=str(path), do=CHECK_FILE) from None
     return path
 
 

@@ -131,6 +131,7 @@ TASK = Task[Classification, ScoreSums](
     },
     metrics=METRICS,
     headline="auroc",
+    told="with which label",
     words=_words,
     point=lambda sums, sensitivity: sums.operating_threshold(sensitivity),
     temperature=lambda sums: temperature(sums.histograms),

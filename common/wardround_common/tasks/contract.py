@@ -385,6 +385,11 @@ class Task(Generic[T, S]):
     coarse: bool = False
     """Whether its sums are so few numbers that they tell of one patient about as much as levels do
     (``benchmarks/membership_tasks.py`` measures it)."""
+    told: str = "what is true of them"
+    """What exact sums tell of a patient whose image somebody has, besides that they are summed: 'with which label'."""
+    marked: str = ""
+    """What is done to an image to say what is true of it ('outlined'), where somebody who has the image has to know
+    that too to find the patient in the sums; else empty."""
     noised: NoisedSums[S, T] | None = None
     """How its sums get noise where a study asks for it; None for a task whose sums have none."""
     fewest_groups: int = 3

@@ -110,6 +110,7 @@ TASK = Task[Detection, BoxSums](
     metrics=METRICS,
     headline="ap_iou10",
     bends=False,
+    marked="marked",
     words=_words,
     point=lambda sums, sensitivity: sums.threshold(),
     said_of_point=lambda section, sensitivity: "at most 1 false positive an image",

@@ -106,6 +106,7 @@ TASK = Task[Findings, FindingSums](
     },
     metrics=METRICS,
     headline="auroc",
+    told="with which findings",
     words=_words,
     point=lambda sums, sensitivity: sums.operating_points(sensitivity),
     temperature=lambda sums: temperature(sums.histograms),

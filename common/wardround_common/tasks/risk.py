@@ -120,6 +120,7 @@ TASK = Task[Risk, RiskSums](
     },
     metrics=METRICS,
     headline="c_index",
+    told="what became of them",
     words=_words,
     undefined=_why_undefined,
     figures=lambda vectors, section, point, whole: figures_of(vectors, len(section.times)),

@@ -179,6 +179,7 @@ TASK = Task[Segmentation, OutlineSums](
     },
     metrics=METRICS,
     headline="dice",
+    marked="outlined",
     words=_words,
     takes_series=lambda section: True,
     usual={

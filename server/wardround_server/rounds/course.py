@@ -28,6 +28,7 @@ from wardround_common.strategies.contract import Moments
 from wardround_common.study.before import INPUT_TENSORS, Before, asks_before
 from wardround_common.study.file import Study
 from wardround_common.study.plugins import admit
+from wardround_common.study.words.phrases import asked_about
 from wardround_common.tasks.contract import Sums
 from wardround_common.tasks.registry import task_of
 from wardround_server.rounds import plain_rounds, secure_rounds
@@ -296,10 +297,12 @@ def describe_usual(
     return known
 
 
-NOT_USUAL = (
-    "The model does not say which images are unlike those of its training: too few hospitals answered, or they have "
-    f"fewer than {LEAST_IMAGES} validation images together."
-)
+def not_usual(study: Study) -> str:
+    """Say that the model tells no unlike images, and why; they are counted as the model is asked about them."""
+    return (
+        "The model does not say which images are unlike those of its training: too few hospitals answered, or they "
+        f"have fewer than {LEAST_IMAGES} validation {asked_about(study)} together."
+    )
 
 
 @dataclass(frozen=True)

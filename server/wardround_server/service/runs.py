@@ -54,7 +54,6 @@ from wardround_server.rounds.approval import ApprovalBook, Approved, Standing, w
 from wardround_server.rounds.attendance import cut_short, gaps, missing, refusals, untested
 from wardround_server.rounds.checkpoint import read_checkpoint, write_checkpoint
 from wardround_server.rounds.course import (
-    NOT_USUAL,
     Answered,
     Event,
     Judged,
@@ -63,6 +62,7 @@ from wardround_server.rounds.course import (
     State,
     describe_usual,
     judge_study,
+    not_usual,
     run_study,
 )
 from wardround_server.rounds.exchange import Exchange
@@ -421,7 +421,7 @@ class Runs:
                 return ()
         except RoundError as error:
             log.warning("%s: what its images are like is not known: %s", run.standing.name, error)
-        return (NOT_USUAL,)
+        return (not_usual(run.study),)
 
     def _judge(self, run: Run, approved: Approved, final: State, consortium: Consortium | None) -> Judged:
         """Let the test patients judge the model; with too few hospitals it stays unjudged, and the report says so.

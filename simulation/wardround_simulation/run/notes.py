@@ -19,7 +19,7 @@ from wardround_common.study.words.work import (
     said_of_plugins,
 )
 from wardround_server.rounds.attendance import refusals
-from wardround_server.rounds.course import NOT_USUAL, State
+from wardround_server.rounds.course import State, not_usual
 from wardround_simulation import jobs
 from wardround_simulation.federation import START
 from wardround_simulation.jobs import Description
@@ -75,7 +75,7 @@ def notes_of(plan: Plan, described: dict[str, Description], final: State) -> Ite
     yield from said_of_plugins(plan.study)
     yield from said_of_graph(plan.study, len(plan.sites))
     if plan.study.evaluation.usual and not _has_usual(plan):
-        yield NOT_USUAL
+        yield not_usual(plan.study)
     if plan.study.roster:
         yield (
             "The study's roster was not used: its hospitals' private keys are not here. The simulated hospitals have "

@@ -12,13 +12,18 @@ from wardround_common.study.words.phrases import listed, only, task_in, trained_
 
 TOLD_BY_SUMS = (
     "These sums are exact. Whoever reads them with their models, and has an image of a patient, can find out whether "
-    "the patient is among those who are summed and with which label, masked or not: the fewer patients and the more "
+    "the patient is among those who are summed and {told}, masked or not: the fewer patients and the more "
     "evaluations, the surer; of 80 patients mostly by one, of 1,000 by ten"
 )
 TOLD_BY_LEVELS = (
     "Scores are counted in few levels. The sums are exact all the same: whoever reads them with their models, "
     "and has an image of a patient, can guess better than by chance whether the patient is among those who are summed "
-    "and with which label, masked or not: the fewer patients and the more evaluations, the better ([evaluation] every)."
+    "and {told}, masked or not: the fewer patients and the more evaluations, the better ([evaluation] every)."
+)
+TOLD_BY_MARKS = (
+    "These sums are exact. Whoever reads them with their models, and has an image of a patient and what is {marked} in "
+    "it, can guess better than by chance whether the patient is among those who are summed, masked or not: the fewer "
+    "patients and the more evaluations, the better"
 )
 
 TOLD_BY_FEW = (
@@ -79,13 +84,16 @@ def _told_by_sums(study: Study) -> Iterator[str]:
     ]
     less = f"([evaluation] {', '.join(keys)})"
     if study.evaluation.levels:
-        yield f"{TOLD_BY_LEVELS} {TOLD_BY_MADE_UP_MODEL}"
+        yield f"{TOLD_BY_LEVELS.format(told=task.told)} {TOLD_BY_MADE_UP_MODEL}"
+    elif task.marked:
+        marks = TOLD_BY_MARKS.format(marked=task.marked)
+        yield f"{marks} {less}. {FOUND_BY_MADE_UP_MODEL}, and whether anything is {task.marked} in it."
     elif task.coarse:
         yield f"{TOLD_BY_FEW} {less}. {FOUND_BY_MADE_UP_MODEL}, and which {task.group_words[0]} is theirs."
     elif task.generates:
         yield f"{TOLD_BY_FEW} {less}. {FOUND_BY_MADE_UP_MODEL}."
     else:
-        yield f"{TOLD_BY_SUMS} {less}. {TOLD_BY_MADE_UP_MODEL}"
+        yield f"{TOLD_BY_SUMS.format(told=task.told)} {less}. {TOLD_BY_MADE_UP_MODEL}"
 
 
 def _counted(study: Study) -> Iterator[str]:

@@ -29,6 +29,15 @@ def s_of(names: tuple[str, ...]) -> str:
     return "s" if len(names) == 1 else ""
 
 
+def asked_about(study: Study) -> str:
+    """Return what a model is asked about, several of them: images, examinations, patients or series."""
+    if task_in(study).takes_series(study.task):
+        return "examinations"
+    if not study.data.gathered:
+        return "images"
+    return "patients" if study.data.record == "patient" else "series"
+
+
 def trained_on(study: Study) -> tuple[str, str]:
     """Name what a step of training takes one or several of: images, records of several images, patches of volumes."""
     if study.data.patch_size is not None:

@@ -6,6 +6,8 @@ volume is off; and by connected parts, in eighths of a patient.
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 from numpy.typing import NDArray
 
@@ -82,7 +84,7 @@ def settled_outlines(counts: Floats, structures: int) -> OutlineSums:
     for row in range(structures):
         _settle(sums, row, np.split(noised[row], _CUTS), patients)
     loss = round(patients * (1.0 - (sums.mean_dice() or 0.0)) / UNIT)
-    return OutlineSums(patients, loss, *(getattr(sums, name) for name in OutlineSums.__slots__[2:]))
+    return replace(sums, images=patients, loss=loss)
 
 
 def _settle(sums: OutlineSums, row: int, blocks: list[Floats], patients: int) -> None:

@@ -1,10 +1,10 @@
 """What noise in the sums over test patients costs in figures, how often their intervals hold, and what an attack gets.
 
 Run with ``make bench-noised``. Test sets are drawn from made populations of two classes, of four grades, of risks at
-three times and of outlines of one structure, whose figures are known (as in ``intervals.py``), each patient with one
-image. Counts get the noise of one sum at each epsilon (delta 1e-5), in all: under shared noise, or one hospital's.
-``moved``: how far AUROC, weighted kappa, the C-index or Dice lies from that of the same patients without noise, on the
-mean and by its standard deviation.
+three times, of outlines of one structure and of ages told, whose figures are known (as in ``intervals.py``), each
+patient with one image. Counts get the noise of one sum at each epsilon (delta 1e-5), in all: under shared noise, or one
+hospital's. ``moved``: how far AUROC, weighted kappa, the C-index, Dice or the mean absolute error lies from that of the
+same patients without noise, on the mean and by its standard deviation.
 ``holds``: how often the interval of 95 % holds the population's. ``attack``: by one who made up a model for one image,
 so that it is alone in its level, and knows all others: the chance that the count is higher where its patient is among
 them than where not (AUROC), of 100,000 draws each; no attack does better than the same between two normal distributions
@@ -31,6 +31,7 @@ PARTS = {
     "grades": ("four grades", CASES["grades"]),
     "risks": ("risks at three times", CASES["risk"]),
     "outlines": ("outlines", CASES["outline"]),
+    "numbers": ("ages told", CASES["number"]),
 }
 
 

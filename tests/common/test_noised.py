@@ -16,6 +16,7 @@ from wardround_common.errors import MessageError, PrivacyError, StudyError
 from wardround_common.metrics import noised_scores
 from wardround_common.metrics.findings import FindingSums
 from wardround_common.metrics.grades import GradeSums
+from wardround_common.metrics.measurements import MeasurementSums
 from wardround_common.metrics.noised import ONE, NoisedCounts, counts_of, possible
 from wardround_common.metrics.outlines import Outlines, OutlineSums
 from wardround_common.metrics.score_bins import EDGES, NOISED_EDGES
@@ -40,6 +41,8 @@ from wardround_common.tasks.classification import TASK as CLASSES
 from wardround_common.tasks.findings import TASK, Findings
 from wardround_common.tasks.grades import TASK as GRADES
 from wardround_common.tasks.grades import Grades
+from wardround_common.tasks.measurement import TASK as NUMBERS
+from wardround_common.tasks.measurement import Measurement
 from wardround_common.tasks.risk import TASK as RISKS
 from wardround_common.tasks.risk import Risk
 from wardround_common.tasks.segmentation import TASK as OUTLINES
@@ -318,10 +321,64 @@ def test_without_noise_the_figures_of_outlines_are_those_of_levels() -> None:
     assert back.mean_loss() == pytest.approx(1 - back.mean_dice(), abs=1e-5)  # type: ignore[operator]
 
 
-@pytest.mark.parametrize("task", [CLASSES, TASK, GRADES, RISKS, OUTLINES], ids=lambda task: task.name)
+AGES = Measurement(name="measurement", quantity="age", unit="years", low=20.0, high=80.0)
+
+
+def measured_in(images: int, seed: int = 0, off: float = 4.0) -> MeasurementSums:
+    """Sum up images of whose ages the told one is mostly ``off`` years wrong, or so."""
+    rng = np.random.default_rng(seed)
+    true = rng.uniform(20, 80, images)
+    told = true + rng.laplace(1, off, images)
+    error = (told - true) / 15  # in quarters of the range
+    huber = np.where(np.abs(error) <= 1, error**2 / 2, np.abs(error) - 0.5)
+    return MeasurementSums.of(true, told, huber, AGES.low, AGES.high)
+
+
+@given(
+    images=st.integers(0, 30),
+    off=st.sampled_from([0.1, 4.0, 100.0]),
+    noise=st.sampled_from([0.0, 3.0, 300.0]),
+    seed=st.integers(0, 2**31),
+)
+@settings(max_examples=60, deadline=None)
+def test_so_with_numbers_of_which_a_patient_adds_one_to_each_of_six_blocks(
+    images: int, off: float, noise: float, seed: int
+) -> None:
+    noised, sums = NUMBERS.noised_sums(), measured_in(images, seed, off)
+    counts = noised.told(sums)
+    added = counts_of(counts, noised.counted(sums))
+    assert len(added) == noised.cells(AGES)
+    assert np.all(added >= 0)
+    assert int(added @ added) <= noised.blocks(AGES) * ONE**2
+    if images:
+        assert ONE * noised.blocks(AGES) - len(added) <= int(added.sum()) <= ONE * noised.blocks(AGES)
+    back = noised.settled(counts + np.random.default_rng(seed).normal(0, noise, len(counts)), AGES)
+    again = MeasurementSums.from_vector(back.to_vector(), AGES.low, AGES.high)
+    if not noise:
+        assert np.array_equal(again.quarters, sums.quarters)
+
+
+def test_without_noise_the_figures_of_numbers_are_exact_where_no_error_is_above_a_quarter_of_the_range() -> None:
+    noised = NUMBERS.noised_sums()
+    for off in (1.0, 20.0):
+        each = [measured_in(1, seed, off) for seed in range(300)]
+        exact = sum(each[1:], each[0])
+        back = noised.settled(np.sum([noised.told(one) for one in each], axis=0), AGES)
+        if off == 1.0:
+            assert back.figures() == pytest.approx(exact.figures(), abs=1e-3)
+            assert back.mean_loss() == pytest.approx(exact.mean_loss(), abs=1e-5)
+        else:
+            assert back.figures()["mae"] < min(15, exact.figures()["mae"])  # type: ignore[operator,type-var]
+            assert back.mean_loss() < exact.mean_loss()  # type: ignore[operator]
+
+
+@pytest.mark.parametrize("task", [CLASSES, TASK, GRADES, RISKS, OUTLINES, NUMBERS], ids=lambda task: task.name)
 def test_each_figure_lies_between_its_limits_and_an_interval_may_end_there(task: Any) -> None:
-    words = {"classes": ("a", "b", "c")} if task.name != "risk" else {"unit": "years", "times": (1.0, 2.0, 3.0)}
-    section = task.section(name=task.name, **words)
+    words = {
+        "risk": {"unit": "years", "times": (1.0, 2.0, 3.0)},
+        "measurement": {"quantity": "age", "unit": "years", "low": 20.0, "high": 80.0},
+    }
+    section = task.section(name=task.name, **words.get(task.name, {"classes": ("a", "b", "c")}))
     noised, rng = task.noised_sums(), np.random.default_rng(0)
     found = [noised.settled(rng.normal(0, 5, noised.cells(section)), section) for _ in range(200)]
     values = task.values(np.stack([one.to_vector() for one in found]), section, None, found[0])
@@ -458,11 +515,11 @@ def test_nothing_without_noise_leaves_beside_it(key: str, value: Any) -> None:
 
 def test_a_task_whose_sums_get_no_noise_refuses_the_key() -> None:
     tables = LOCAL.tables(nulls=False)
-    years = {"name": "measurement", "quantity": "age", "unit": "years", "low": 0.0, "high": 100.0}
+    boxes = {"name": "detection", "classes": ["lesion"]}
     with pytest.raises(
-        StudyError, match=r"evaluation_epsilon: the task 'measurement' has sums that get no noise; remove the key"
+        StudyError, match=r"evaluation_epsilon: the task 'detection' has sums that get no noise; remove the key"
     ):
-        Study.of_tables(tables | {"task": years}, where="a")
+        Study.of_tables(tables | {"task": boxes}, where="a")
 
 
 def test_an_epsilon_that_no_noise_keeps_to_is_refused() -> None:

@@ -150,7 +150,7 @@ def test_show_says_what_exact_sums_tell_of_a_validation_patient() -> None:
         few = said(parse_study(study_text("a", task=task)))
         assert "can guess better than by chance whether the patient is among those who are summed" in few
         assert whose in few
-        assert ("evaluation_epsilon" in few) == (task == "grades")
+        assert "evaluation_epsilon" in few
         assert "mostly by one" not in few
 
 

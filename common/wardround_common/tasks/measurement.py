@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import math
 from typing import Annotated, Literal, Self
 
 from pydantic import Field, field_validator, model_validator
 
+from wardround_common.metrics import noised_measurements
 from wardround_common.metrics.measurements import AGREEMENT, QUARTERS, MeasurementSums, figures_of, intervals_of
 from wardround_common.section import Word
-from wardround_common.tasks.contract import Detail, Task, TaskSection, Words, figure
+from wardround_common.tasks.contract import Detail, NoisedSums, Task, TaskSection, Words, figure
 from wardround_common.tasks.findings import TAKEN
 
 Finite = Annotated[float, Field(ge=-1e9, le=1e9)]
@@ -109,6 +111,22 @@ TASK = Task[Measurement, MeasurementSums](
     figures=lambda vectors, section, point, whole: figures_of(vectors, section.low, section.high),
     detail=lambda sums, point: Detail(by_group=sums.by_quarter()) if sums.records else Detail(),
     intervals=intervals_of,
+    noised=NoisedSums(
+        cells=lambda section: noised_measurements.CELLS,
+        blocks=lambda section: noised_measurements.BLOCKS,
+        told=noised_measurements.told_of_measurements,
+        words=lambda section: (
+            "the quarters of the range in which the true and the told value lie, by where in its quarter the true one "
+            "lies and the square of that, and by the error, its size and its square, of a quarter of the range at most"
+        ),
+        effect=noised_measurements.EFFECT,
+        settled=lambda counts, section: noised_measurements.settled_measurements(counts, section.low, section.high),
+        limits={
+            **dict.fromkeys(("mae", "rmse"), (0.0, math.inf)),
+            **dict.fromkeys(("bias", "agreement_low", "agreement_high"), (-math.inf, math.inf)),
+            "r2": (-math.inf, 1.0),
+        },
+    ),
     terms=_terms,
     decides="It tells a number, and decides nothing.",
     verdict=("tells a value of", "test images of"),

@@ -1,6 +1,8 @@
-"""What each reason means for which an image is refused, and what a person can do: one table for scans and errors."""
+"""What each reason means for which an image is refused or left out, and what a person can do: for scans and errors."""
 
 from __future__ import annotations
+
+from collections.abc import Mapping
 
 MEANINGS: dict[str, tuple[str, str]] = {
     "identifies-patient": ("attributes still say who a person is", "de-identify, or --allow identity"),
@@ -71,6 +73,83 @@ MEANINGS: dict[str, tuple[str, str]] = {
 """(what it means, of several files; what to do), by reason.
 
 Advice that begins with "nothing" is for what is no image."""
+
+LEFT_OUT: dict[str, str] = {
+    "other-modality": "of modalities that the study does not take",
+    "other-body-part": "of body parts that the study does not take",
+    "no-label": "without a label",
+    "volume": "volumes, where the study takes single images",
+    "no-order": "of records whose files do not say in which order their images are",
+    "same-place": "of records of which two images are in one place of their order",
+    "no-mask": "outlined by no mask",
+    "several-masks": "outlined twice, by masks of two kinds or of one structure",
+    "missing-series": "of examinations without one of the study's series",
+    "unclear-series": "of examinations in which it is not clear which series is which of the study's",
+    "other-series": "in series that the study does not take",
+    "other-frame": "in series that measure from another origin than the outlined one",
+    "not-hounsfield": "in series that do not say that their values are Hounsfield units, which the study needs",
+    "outside-crop": "with something outlined in what the study's step 'crop' cuts off",
+    "not-covering": "where one series or mask does not cover the other",
+    "partly-outlined": "in volumes with slices that nobody looked at",
+    "changed": "changed since they were scanned",
+    "missing-slice": "in series with gaps",
+    "two-at-one-place": "in series with two slices at one place",
+    "uneven-spacing": "in series whose slices are not evenly spaced",
+    "mixed-orientations": "in series of slices in different planes",
+    "mixed-sizes": "in series of slices of different sizes",
+    "mixed-spacing": "in series of slices with different pixel spacing",
+    "tilted": "in series that lean, as of a tilted gantry",
+    "shifted-slices": "in series whose slices are displaced within their plane",
+    "no-position": "in series whose slices do not all say where they lie",
+    "no-spacing": "in series without PixelSpacing",
+    "no-slice-spacing": "single slices that do not say how thick they are",
+    "bad-orientation": "with an orientation that cannot be",
+    "several-patients": "in series that name several patients",
+    "mixed-frames-of-reference": "in series that measure from several origins",
+    "singular-affine": "with an affine that puts different voxels into one place",
+    "colour": "in colour",
+    "no-series": "without a SeriesInstanceUID",
+    "other-patient": "of another patient than the series",
+    "other-frame-of-reference": "in another frame of reference than the series",
+    "source-absent": "of series, patients or images that are not here or were refused",
+    "outside-image": "that reach outside the images",
+    "other-size": "of another size than the image",
+    "unknown-class": "of structures that the study does not have; structures.csv can say which they are",
+    "no-closed-contours": "without a closed contour",
+    "no-structure": "without a structure of the study",
+    "contour-off-plane": "with contours that lie in no slice",
+    "overlap": "with a voxel of two structures",
+    "not-whole-numbers": "with values that are no whole numbers",
+    "not-a-mask": "that are pictures in colour",
+    "unknown-file": "of files that are not here",
+    "unknown-image": "of images that are not here, or were refused",
+    "refused": "of files that were refused",
+    "other-finding": "with a region of another finding than the study's",
+    "no-box": "with a region of which no box can be made",
+    "two-reports": "of which two reports speak",
+    "too-many": "with more boxes than can be",
+    "not-complete": "reports that say they are partial",
+    "by-a-machine": "reports that no person made",
+    "other-template": "reports of another template",
+}
+"""Why a study does not use files that a scan accepts, masks, or boxes, by reason: what follows 'files' or 'masks'."""
+_PREFIXES = ("mask-", "boxes-")
+"""Before a reason of masks that outline nothing here, and of what is said of boxes."""
+
+
+def meaning(reason: str) -> str:
+    """Return what a reason means, of several files, masks or boxes; empty for one that is not known."""
+    means = LEFT_OUT.get(reason) or MEANINGS.get(reason, ("", ""))[0]
+    prefix = next((each for each in _PREFIXES if reason.startswith(each)), "")
+    return means if means or not prefix else meaning(reason.removeprefix(prefix))
+
+
+def explained(counts: Mapping[str, int]) -> str:
+    """Say how many there are of each reason, and what it means: '4 no-mask (outlined by no mask), 1 empty (…)'."""
+    return ", ".join(
+        f"{count:,} {reason} ({meant})" if (meant := meaning(reason)) else f"{count:,} {reason}"
+        for reason, count in counts.items()
+    )
 
 
 def advice(reason: str) -> str:

@@ -117,7 +117,10 @@ def test_masks_that_outline_nothing_here_are_counted_with_their_reason(tmp_path:
     }
     assert len(data.identifiers) == len(others)
     (folder / "structures.csv").write_text("word,class\n7,tumour\n")
-    assert two.name in prepared(folder, tmp_path / "state").identifiers
+    (folder / "roles.csv").write_text("description,role\nnever,flair\n")
+    told = prepared(folder, tmp_path / "state")
+    assert two.name in told.identifiers
+    assert told.intake.refused == data.intake.refused  # the hospital's tables are no files to refuse
 
 
 @pytest.mark.parametrize("study", [outlining(), outlining_volumes()], ids=["slices", "volumes"])
@@ -144,9 +147,9 @@ def test_a_patient_without_a_series_of_the_study_is_left_out(
 ) -> None:
     folder, _ = written["north"]
     wanted = [{"role": "flair", "description": ["*flair*"]}, {"role": "t1c", "contrast": True}]
-    with pytest.raises(DataError, match="40 image files missing-series"):
+    with pytest.raises(DataError, match=r"40 missing-series \(of examinations without one of"):
         prepared(folder, tmp_path, outlining(data={"series": wanted}))
-    with pytest.raises(DataError, match="40 image files unclear-series"):
+    with pytest.raises(DataError, match=r"40 unclear-series \(of examinations in which it is not clear"):
         prepared(folder, tmp_path, outlining(data={"series": []}))
 
 

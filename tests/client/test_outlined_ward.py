@@ -44,7 +44,7 @@ def test_a_hospital_that_serves_approves_trains_and_judges_outlines(
     done = CliRunner().invoke(app, ["approve", "test", "--state", str(folder.path), "--yes"], catch_exceptions=False)
     said = " ".join(done.output.split())
     assert "of 5 patients: tumour" in said
-    assert "The study leaves out: 4 no-mask, 24 other-series" in said
+    assert "leaves out: 4 no-mask (outlined by no mask), 24 other-series (in series that the study does not" in said
     assert "Warning" not in said
     assert one.name not in said
 

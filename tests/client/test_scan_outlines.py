@@ -33,7 +33,7 @@ def test_outlines_are_shown_over_images_on_a_page_that_stays(tmp_path: Path) -> 
     of.write_text(tomli_w.dumps(outlining().tables(nulls=False)))
     done = run(folder, "--state", state, "--workers", 1, "--study", of)
     assert (done.returncode, done.stderr.strip()) == (0, "")
-    assert "2 outlined, 12 other-series, 4 no-mask" in done.stdout
+    assert "2 outlined, 12 other-series (in series that the study does not take), 4 no-mask (outlined" in done.stdout
     assert re.search(r"Labels +not looked for", done.stdout)  # there may be a table of them, which it does not read
     assert "labels.csv" not in (state / "scan-report.html").read_text()
     page = (state / "outlines.html").read_text()
@@ -59,7 +59,9 @@ def test_the_page_names_what_is_left_out_a_folder_in_the_place_of_its_files(tmp_
     assert shown is not None
     said, page = shown(found, of, datetime.now().astimezone())
     assert "1 mask-other-patient" in said
-    named = dict(re.findall(r'<tr><th scope="row"><code>(.*?)</code></th><td>\d+</td><td>(.*?)</td></tr>', page))
+    rows = re.findall(r"<tr><th.*?<code>(.*?)</code></th><td>\d+</td><td>(.*?)</td><td>(.*?)</td></tr>", page)
+    named = {reason: files for reason, _, files in rows}
+    assert ("other-series", "in series that the study does not take") in {(reason, means) for reason, means, _ in rows}
     alone = [f"{two.name}/flair/{number}.dcm" for number in range(1, 5)]
     assert named["no-mask"] == ", ".join([f"{one.name}/flair", *alone])
     assert named["mask-other-patient"] == f"{two.name}/&lt;i&gt;.dcm"
@@ -74,7 +76,7 @@ def test_volumes_are_shown_in_three_planes_to_scale(tmp_path: Path) -> None:
     shown = local_task(of.task).shown
     assert shown is not None
     said, page = shown(found, of, datetime.now().astimezone())
-    assert said == "3 outlined, 12 other-series"
+    assert said == "3 outlined, 12 other-series (in series that the study does not take)"
     assert "slice 2 of 4, and the other planes · tumour 1.2 mL" in page
     assert "three planes through what is outlined" in page
     pictures = re.findall('data:image/png;base64,([^"]+)"', page)
@@ -105,7 +107,7 @@ def test_boxes_around_masks_are_records_and_are_shown_over_their_slices(tmp_path
     height, width = (mask := patients[0].mask.any(axis=0)).any(axis=1).sum(), mask.any(axis=0).sum()
     assert {(box[2] - box[0], box[3] - box[1]) for box in boxes.tolist()} == {(height, width)}
     said, page = task.shown(found, of, datetime.now().astimezone())
-    assert said == "3 outlined, 12 other-series"
+    assert said == "3 outlined, 12 other-series (in series that the study does not take)"
     assert "· tumour 1<br>" in page
     picture = re.findall('data:image/png;base64,([^"]+)"', page)[0]
     assert (np.asarray(Image.open(BytesIO(base64.b64decode(picture)))) == COLOURS[0]).all(axis=2).any()

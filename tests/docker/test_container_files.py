@@ -355,4 +355,7 @@ def test_the_archive_to_try_is_reached_from_this_machine_only_and_keeps_nothing(
     settings = json.loads((DOCKER / found["configs"]["archive"]["file"]).read_text(encoding="utf-8"))
     assert f"127.0.0.1:{settings['DicomPort']}:{settings['DicomPort']}" in archive["ports"]
     assert f"127.0.0.1:{settings['HttpPort']}:{settings['HttpPort']}" in archive["ports"]
-    assert settings["StorageDirectory"] == settings["IndexDirectory"] == archive["tmpfs"][0].partition(":")[0]
+    storage = archive["tmpfs"][0].partition(":")[0]
+    assert settings["StorageDirectory"] == settings["IndexDirectory"] == storage
+    # A container that is started again gets the folder as it is in the image, whatever mode is stated.
+    assert f"mkdir -m 1777 {storage}\n" in archive["build"]["dockerfile_inline"]

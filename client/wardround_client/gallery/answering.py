@@ -15,13 +15,13 @@ from wardround_client.explanation.explaining import Asked, class_number, explain
 from wardround_client.gallery.catalogue import Shape
 from wardround_client.images.picture import png_of
 from wardround_client.intake.instance import Index
+from wardround_client.intake.labels import ROLES_FILE
 from wardround_client.maps import sanity
 from wardround_client.maps.registry import WITHOUT_GRADIENT, find
 from wardround_client.masks.fullest import fullest
 from wardround_client.prediction.model import Model
 from wardround_client.prediction.predicting import TOGETHER, Done, NotDone, ask, asking_of, name_of
 from wardround_client.preparation.asking import cases_of
-from wardround_client.preparation.examinations import ROLES_FILE
 from wardround_client.preparation.source import Source
 from wardround_client.tasks.contract import Case, cautions_of
 from wardround_client.volumes import Refused

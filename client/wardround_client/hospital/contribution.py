@@ -17,6 +17,7 @@ from wardround_client.preparation.dataset import Dataset
 from wardround_client.spending.account import OTHER_DATA, OTHER_DATA_DO
 from wardround_client.tasks.registry import local_task
 from wardround_common.errors import PrivacyError, StorageError
+from wardround_common.refusals import explained
 from wardround_common.storage import write_atomically
 from wardround_common.study.file import Study
 
@@ -66,8 +67,7 @@ class Contribution(_Kept):
         for count in self.classes:
             yield f"  {count.word:<{width}}  {count}"
         if self.left_out:
-            counts = ", ".join(f"{count:,} {reason}" for reason, count in sorted(self.left_out.items()))
-            yield f"The study leaves out: {counts}."
+            yield f"The study leaves out: {explained(dict(sorted(self.left_out.items())))}."
 
     def warnings(self) -> Iterator[str]:
         """Say which classes are missing, and what is wrong with copies."""

@@ -24,7 +24,7 @@ from wardround_client.intake import kept_pixels
 from wardround_client.intake.image_kinds import kinds_by_study
 from wardround_client.intake.instance import Index, Instance, Refusal
 from wardround_client.intake.kept_pixels import Keeper, Room
-from wardround_client.intake.labels import BOXES_FILE, CLINICAL_FILE, LABELS_FILE
+from wardround_client.intake.labels import TABLES
 from wardround_client.intake.readers import read_in_processes
 from wardround_client.intake.record import (
     READER,
@@ -189,7 +189,7 @@ def _walk_folder(
             found[name] = _refused(name, "permission", f"this user may not read the folder ({error.strerror})")
             continue
         for entry in entries:
-            if entry.name.startswith(".") or (not prefix and entry.name in (LABELS_FILE, BOXES_FILE, CLINICAL_FILE)):
+            if entry.name.startswith(".") or (not prefix and entry.name in TABLES):
                 continue
             file = prefix + entry.name
             try:

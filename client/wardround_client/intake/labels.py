@@ -26,6 +26,9 @@ from wardround_common.one_form import one_form
 LABELS_FILE = "labels.csv"
 BOXES_FILE = "boxes.csv"
 CLINICAL_FILE = "clinical.csv"
+ROLES_FILE, STRUCTURES_FILE = "roles.csv", "structures.csv"
+TABLES = frozenset({LABELS_FILE, BOXES_FILE, CLINICAL_FILE, ROLES_FILE, STRUCTURES_FILE})
+"""What a hospital says of its images at the top of their folder: none of these is an image."""
 TABLE_ENDINGS = frozenset({".csv", ".tsv", ".txt", ".xls", ".xlsx", ".ods"})
 BY_NAME = "with --labels, or as labels in the hospital.toml of a hospital that serves"
 KEYS = ("file", "uid", "patient")

@@ -30,10 +30,9 @@ from wardround_client.images.source import read_bytes
 from wardround_client.images.units import in_hounsfield
 from wardround_client.intake.columns import Columns, read_columns
 from wardround_client.intake.instance import Index, Instance
-from wardround_client.intake.labels import names_of, relative
+from wardround_client.intake.labels import ROLES_FILE, names_of, relative
 from wardround_client.preparation import preprocessing
 from wardround_client.preparation.bags import PADDING, laid_out, name_of, neighbours_of, with_page
-from wardround_client.preparation.examinations import ROLES_FILE
 from wardround_client.preparation.order import DO_ASKED, DO_SERIES, MEANINGS, Said, in_order, said_in
 from wardround_client.preparation.outlined import ANY
 from wardround_client.preparation.scaled import body_of, channels_of, series_area

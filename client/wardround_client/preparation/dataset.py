@@ -36,6 +36,7 @@ from wardround_client.tasks.registry import local_task
 from wardround_common.counting import count as counted
 from wardround_common.errors import DataError
 from wardround_common.messages.rounds import Split
+from wardround_common.refusals import explained
 from wardround_common.study.data import Data
 from wardround_common.study.file import Study
 from wardround_common.study.plugins import admit_steps
@@ -189,7 +190,7 @@ def prepare(
     left_out.update(made.left_out.values())
     left_out.update({f"{found.unmet_of}-{reason}": count for reason, count in found.unmet.items()})
     if not used:
-        why = ", ".join(f"{count} {reason}" for reason, count in left_out.most_common()) or "no image was accepted"
+        why = explained(dict(left_out.most_common())) or "no image was accepted"
         labelled = len(study.groups) > 1 or not task_of(study.task).generates
         labels = f" with the labels {', '.join(study.groups)}" if labelled else ""
         raise DataError(

@@ -8,6 +8,7 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from wardround_client.intake.instance import Index
+from wardround_client.intake.labels import ROLES_FILE, STRUCTURES_FILE
 from wardround_client.masks import Beside, Mask, Structures, find, named
 from wardround_client.preparation.source import Source
 from wardround_client.volumes import Series, choose, examinations, roles_in, survey
@@ -16,7 +17,6 @@ from wardround_common.study.series import Wanted
 
 MASK_REASONS = ("segmentation", "contours")
 """Under which the scan refuses what is no image, and may outline one."""
-ROLES_FILE, STRUCTURES_FILE = "roles.csv", "structures.csv"
 """At the top of a hospital's folder: what its series and the structures in its masks are, where the study's words do
 not fit them."""
 _WORD, _CLASS = "word", "class"

@@ -21,6 +21,7 @@ from wardround_client.masks.fullest import fullest
 from wardround_client.preparation.kept_volumes import KeptVolumes
 from wardround_client.preparation.outlined import Outlined, Stack
 from wardround_common.pages.documents import documents
+from wardround_common.refusals import explained, meaning
 
 NAMED = 5
 """Files or folders that are named of each reason."""
@@ -127,6 +128,7 @@ def written(
             version=version("wardround"),
             count=count,
             left_out=left_out,
+            meaning=meaning,
             named=named,
             classes=[(word, f"rgb{colour_of(number)}") for number, word in enumerate(classes)],
             shown=pictures,
@@ -192,4 +194,4 @@ def overlaid(image: np.ndarray, mask: np.ndarray) -> str:
 
 def said(counts: Mapping[str, int]) -> str:
     """Say counts in a line."""
-    return ", ".join(f"{count:,} {what}" for what, count in counts.items() if count)
+    return explained({what: count for what, count in counts.items() if count})

@@ -16,10 +16,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from wardround_client.intake.instance import Index, Instance
+from wardround_client.intake.labels import ROLES_FILE, STRUCTURES_FILE
 from wardround_client.intake.record import RETRIED
 from wardround_client.preparation.examinations import (
-    ROLES_FILE,
-    STRUCTURES_FILE,
     Chosen,
     choose_examinations,
     mask_files,
@@ -28,6 +27,7 @@ from wardround_client.preparation.kept_volumes import KeptVolumes
 from wardround_client.preparation.made_once import FOLDER, Facts, made_once
 from wardround_client.preparation.source import Source, fitting
 from wardround_common.errors import DataError
+from wardround_common.refusals import explained
 from wardround_common.study.data import Data
 from wardround_common.study.series import Wanted
 from wardround_common.study.steps import versions_of
@@ -146,12 +146,9 @@ def first_of(stack: Stack, files: dict[str, Instance]) -> Instance | None:
 
 
 def _none(source: Source, found: Outlined, classes: Sequence[str]) -> DataError:
-    why = [f"{count:,} mask{'' if count == 1 else 's'} {reason}" for reason, count in found.unmet.items()]
-    counts: dict[str, int] = {}
-    for reason in found.left_out.values():
-        counts[reason] = counts.get(reason, 0) + 1
-    why += [f"{count:,} image file{'' if count == 1 else 's'} {reason}" for reason, count in counts.items()]
-    said = f" ({', '.join(why)})" if why else ""
+    counted = Counter({f"mask-{reason}": count for reason, count in found.unmet.items()})
+    counted.update(found.left_out.values())
+    said = f": {explained(counted)}" if counted else ""
     if not found.aside:
         return DataError(
             f"this folder has no mask, and the study learns from outlines{said}",

@@ -14,7 +14,7 @@ from pydicom import Dataset
 
 from wardround_client.images.attributes import elements_of, numbers, tag
 from wardround_client.intake.instance import Instance
-from wardround_client.preparation.examinations import ROLES_FILE
+from wardround_client.intake.labels import ROLES_FILE
 from wardround_client.preparation.headers import read_header
 from wardround_client.preparation.source import Source
 from wardround_client.volumes import Acquisition, Roles, roles_in

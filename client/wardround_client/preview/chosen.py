@@ -8,7 +8,8 @@ from typing import TypeVar
 
 from wardround_client.intake.boxes import Boxes
 from wardround_client.intake.instance import Index, Instance
-from wardround_client.preparation.examinations import ROLES_FILE, choose_examinations
+from wardround_client.intake.labels import ROLES_FILE
+from wardround_client.preparation.examinations import choose_examinations
 from wardround_client.preparation.outlined import ANY
 from wardround_client.preparation.source import Source
 from wardround_client.preview.stages import Shown

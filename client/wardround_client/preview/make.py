@@ -19,6 +19,7 @@ from wardround_client.preview.page import written
 from wardround_client.preview.stages import Example, of_examination, of_image
 from wardround_client.tasks.detection import boxes_of
 from wardround_common.errors import DataError, ImageRefused, LabelError
+from wardround_common.refusals import explained
 from wardround_common.study.file import Study
 from wardround_common.study.plugins import admit_steps
 from wardround_common.tasks.detection import Detection
@@ -103,7 +104,7 @@ def _boxes(source: Source, index: Index, study: Study, notes: list[str]) -> Boxe
 
 
 def _none(source: Source, study: Study, counts: dict[str, int], refused: list[ImageRefused]) -> DataError:
-    why = ", ".join(f"{count:,} {reason}" for reason, count in counts.items()) or "no series fits it"
+    why = explained(counts) or "no series fits it"
     takes = f"The study takes {', '.join(study.data.modalities)}"
     takes += f" of {', '.join(study.data.body_parts)}" if study.data.body_parts else ""
     return DataError(

@@ -19,6 +19,7 @@ from wardround_client.preparation.outline_page import LEAST_PIXELS, three_planes
 from wardround_client.preview.stages import Example, Stage
 from wardround_client.tasks.box_form import CLASS
 from wardround_common.pages.documents import documents
+from wardround_common.refusals import meaning
 from wardround_common.study.file import Study
 
 MOST_PIXELS = 384
@@ -57,6 +58,7 @@ def written(
             counted="examinations" if series else "images",
             fitting=fitting,
             left_out=left_out,
+            meaning=meaning,
             notes=notes,
             classes=[(word, f"rgb{colour_of(number)}") for number, word in enumerate(study.groups)] if marked else [],
             augmentations=study.training.augmentations,

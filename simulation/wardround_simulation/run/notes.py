@@ -6,6 +6,7 @@ from collections.abc import Iterator, Mapping
 
 from wardround_client.intake.patients import guessed, said_of_doubts, said_of_patients
 from wardround_common.counting import count
+from wardround_common.refusals import explained
 from wardround_common.results.released import prepared_otherwise, study_of
 from wardround_common.results.unlike import UNLIKE, read_summed
 from wardround_common.storage import read_whole
@@ -40,13 +41,10 @@ def said_of_files(refused: Mapping[str, int], left_out: Mapping[str, int]) -> It
     What is left out has no one sum: it is images, and by the beginning of the reason masks, boxes and reports.
     """
     if refused:
-        yield f"{count(sum(refused.values()), 'file was', 'files were')} refused ({_counts(refused)})"
+        said = explained(dict(sorted(refused.items())))
+        yield f"{count(sum(refused.values()), 'file was', 'files were')} refused: {said}"
     if left_out:
-        yield f"left out: {_counts(left_out)}"
-
-
-def _counts(by_reason: Mapping[str, int]) -> str:
-    return ", ".join(f"{count} {reason}" for reason, count in sorted(by_reason.items()))
+        yield f"left out: {explained(dict(sorted(left_out.items())))}"
 
 
 def notes_of(plan: Plan, described: dict[str, Description], final: State) -> Iterator[str]:

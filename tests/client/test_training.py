@@ -160,6 +160,21 @@ def test_noise_has_the_planned_size_and_an_empty_sample_is_a_step_of_noise() -> 
     assert np.std(update) == pytest.approx(expected, rel=0.02)
 
 
+def test_each_patient_is_drawn_alone_and_a_batch_is_neither_cut_nor_filled() -> None:
+    """What the account calls Poisson sampling: steps of nobody and of three times as many as expected take place."""
+    of, data, rate = study(privacy=DP, model={"network": "tiny-cnn"}), dataset().train, 0.15
+    plan = PrivacyPlan(delta=1e-3, noise_multiplier=3.0, sampling_rate=rate, steps_a_round=60)
+    chances = [STREAM.child("patients", 1, step).uniform(data.patient_count) for step in range(60)]
+    drawn = [int(np.count_nonzero(one < rate)) for one in chances]
+    assert 0 in drawn
+    assert max(drawn) > 2.5 * rate * data.patient_count
+    built, sizes = build(of), list[int]()
+    built.network.register_forward_pre_hook(lambda network, given: sizes.append(len(given[0])))
+    start = networks.read_vector(built.network)
+    train(LocalRun(of, built.network, built.layout, data, plan, STREAM), start, 1)
+    assert sizes == [many for many in drawn if many]
+
+
 def test_noise_differs_between_rounds_steps_and_hospitals() -> None:
     draws = {STREAM.child("noise", r, s).words(4).tobytes() for r in range(3) for s in range(3)}
     assert len(draws) == 9

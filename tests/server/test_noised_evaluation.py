@@ -9,6 +9,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+from numpy.typing import NDArray
 
 from consortium import RUN, Group, identity, roster
 from examples import DP, dataset, study
@@ -36,6 +37,8 @@ from wardround_client.spending.ledger.entries import Event
 from wardround_client.spending.parts import parts_of
 from wardround_client.state.hospital_folder import HospitalFolder
 from wardround_client.tasks.outline_measures import Places
+from wardround_client.training import local_work
+from wardround_client.training.discrete_gaussian import discrete_gaussian
 from wardround_client.training.evaluation import patient_sums, sums_of
 from wardround_common.errors import MessageError, ModelError, PolicyError, PrivacyError
 from wardround_common.messages.rounds import EvaluateRequest, Failure, Parts, PrepareRequest
@@ -48,7 +51,7 @@ from wardround_common.metrics.outlines import OutlineSums
 from wardround_common.metrics.sums import ScoreSums
 from wardround_common.metrics.survival import RiskSums
 from wardround_common.privacy.noisy_evaluation import deviation, evaluation_event, noise_in_evaluation
-from wardround_common.randomness import insecure_stream
+from wardround_common.randomness import Stream, insecure_stream
 from wardround_common.study.file import Study
 from wardround_common.tasks.registry import task_of
 from wardround_server.rounds.course import judge_study, run_study
@@ -190,6 +193,24 @@ def test_the_noise_of_a_hospital_is_that_of_the_gaussian_mechanism_at_the_stated
     ]
     assert np.std(noise) / ONE == pytest.approx(deviation(LOCAL, "validation"), rel=0.07)  # 1,360: 3.6 standard errors
     assert abs(np.mean(noise)) / ONE < 4 * deviation(LOCAL, "validation") / np.sqrt(1360)
+
+
+def test_no_noise_of_a_hospital_is_added_to_two_sums(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Their difference would be without: of two evaluations, or of the first round and what is summed up before it."""
+    of = SHARES.but({"data.normalisation": "federation", "privacy.normalisation_epsilon": 2.0})
+    seen: list[bytes] = []
+
+    def noted(variance: int, count: int, stream: Stream) -> NDArray[np.int64]:
+        seen.append(stream.child("what it begins with").words(2).tobytes())
+        return discrete_gaussian(variance, count, stream)
+
+    for module in (answering, local_work):
+        monkeypatch.setattr(module, "discrete_gaussian", noted)
+    memory, here = Memory(of, tmp_path), consortium()
+    final = run_study(of, memory, quiet, None, here)
+    assert judge_study(of, memory, final, here).test is not None
+    assert len(seen) == len(memory.at) * 6  # before the first round, in two, after each, and of the test
+    assert len(set(seen)) == len(seen)
 
 
 def test_a_patient_with_many_images_moves_the_counts_no_more_than_one_with_one(tmp_path: Path) -> None:

@@ -163,10 +163,11 @@ def test_a_hospital_with_too_few_of_either_side_is_in_no_mean_and_named() -> Non
     found = results(north=enough, south=few)
     sites = found.evaluation[FEDERATED]
     assert means.mean_over_hospitals(found, FEDERATED) == sites["north"].value("auroc") != sites["south"].value("auroc")
-    assert "Not in the means over hospitals, with fewer than 5 on either side: south." in " ".join(story(found))
+    said = " ".join(story(found))
+    assert "Not in the means over hospitals, with fewer than 5 test images on either side: south." in said
     small = results(south=few)
     assert means.mean_over_hospitals(small, FEDERATED) == small.evaluation[FEDERATED]["south"].value("auroc")
-    assert "No hospital has 5 test records on either side" in means.said_of_means(small)
+    assert "No hospital has 5 test images on either side" in means.said_of_means(small)
 
 
 def test_a_structure_that_is_never_outlined_is_an_alarm() -> None:

@@ -19,7 +19,7 @@ from wardround_server.report.figures.course import loss as losses
 from wardround_server.report.story import at_home, best_alone, key_numbers, story
 from wardround_server.report.tables import cells, course, means, quality
 from wardround_server.report.terms import terms_of_any
-from wardround_server.report.words import duration, interval, listing, number, records, size, small
+from wardround_server.report.words import duration, interval, listing, number, of_a_side, records, size, small
 from wardround_server.report.write import render
 
 SPLITS = ("train", "validation", "test")
@@ -34,6 +34,27 @@ def printed(results: Results, width: int = 100) -> str:
     out = io.StringIO()
     Console(file=out, width=width).print(summary(results))
     return out.getvalue()
+
+
+@pytest.mark.parametrize(
+    ("task", "said"),
+    [
+        ("classification", "test images on either side"),
+        ("segmentation", "test patients with any structure"),
+        ("detection", "test lesions of any class"),
+        ("measurement", "test images of any quarter of the range"),
+    ],
+)
+def test_of_what_there_are_too_few_is_said_in_the_words_of_the_task(results: Results, task: str, said: str) -> None:
+    """Structures, lesions and quarters of a range have no other side: only those with it count."""
+    site = results.evaluation[FEDERATED][results.hospitals[0].name]
+    rest = {"rest": 1 if task == "classification" else None}
+    few = [group.model_copy(update={"records": 1} | rest) for group in site.by_group]
+    sites = {"north": site.model_copy(update={"by_group": tuple(few)})}
+    found = results.model_copy(
+        update={"study": parse_study(study_text("a", task=task)), "evaluation": {FEDERATED: sites}}
+    )
+    assert of_a_side(found) == said
 
 
 def test_the_mean_over_hospitals_counts_each_hospital_once(results: Results) -> None:

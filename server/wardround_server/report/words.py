@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from wardround_common.counting import between, rounded
 from wardround_common.metrics import Estimate
+from wardround_common.results import Results
 from wardround_common.study.file import Study
 from wardround_common.tasks.registry import task_of
 
@@ -22,6 +23,20 @@ def records(study: Study) -> str:
 def judged(study: Study) -> str:
     """Return what is counted of a group on test patients: 'test images of', 'test patients of'."""
     return task_of(study.task).verdict[1].replace("images", records(study))
+
+
+def of_a_side(results: Results) -> str:
+    """Return of what there may be too few for a figure: 'test images on either side', 'test lesions of any class'.
+
+    A class has two sides, those of it and all others; of a structure or lesions only those with it count.
+    """
+    groups = [group for sites in results.evaluation.values() for site in sites.values() for group in site.by_group]
+    if all(group.rest is not None for group in groups):
+        return f"test {records(results.study)} on either side"
+    word, each = task_of(results.study.task).group_words[0], judged(results.study)
+    if each.endswith(f" the {word}"):
+        return f"{each.removesuffix(f' the {word}')} any {word}"
+    return f"{each} any {word}"
 
 
 def number(value: float | None, digits: int = 3) -> str:

@@ -12,7 +12,7 @@ from wardround_common.results import (
     Results,
 )
 from wardround_common.tasks.registry import task_of
-from wardround_server.report.words import listing, number, records
+from wardround_server.report.words import listing, number, of_a_side, records
 
 
 def mean_over_hospitals(results: Results, model: str) -> float | None:
@@ -60,9 +60,10 @@ def said_of_means(results: Results) -> str:
         said.append(said_of_undefined)
     few = [*too_few(results, results.trainers), *too_few(results, results.external)]
     if few:
-        said.append(f"Not in the means over hospitals, with fewer than {LEAST_RECORDS} on either side: {listing(few)}.")
+        side = of_a_side(results)
+        said.append(f"Not in the means over hospitals, with fewer than {LEAST_RECORDS} {side}: {listing(few)}.")
     elif there and not any(sites[name].enough for name in there):
-        said.append(f"No hospital has {LEAST_RECORDS} test records on either side: means over hospitals say little.")
+        said.append(f"No hospital has {LEAST_RECORDS} {of_a_side(results)}: means over hospitals say little.")
     whole = sites.get(ALL) or next(iter(sites.values()), None)
     if whole is not None and whole.margin is not None:
         said.append(

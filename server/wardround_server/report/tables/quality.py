@@ -38,7 +38,7 @@ from wardround_server.report.tables.means import (
     said_of_means,
 )
 from wardround_server.report.tables.table import Cell, Table, table
-from wardround_server.report.words import NOTHING, judged, number
+from wardround_server.report.words import NOTHING, judged, number, of_a_side
 
 WIDEST = 16  # hospitals in a cross-site matrix; more cannot be read
 
@@ -73,7 +73,7 @@ def by_group(results: Results) -> Table | None:
     pointed = ["Operating point"] if any(isinstance(site.threshold, tuple) for site in sites.values()) else []
     whom, each = judged(results.study).removeprefix("test ").split()[0], task.group_words[0]
     return table(
-        f"The federated model on each {each}. Few: fewer than {LEAST_RECORDS} on either side."
+        f"The federated model on each {each}. Few: fewer than {LEAST_RECORDS} {of_a_side(results)}."
         + (said_of_scale(results) if pointed else ""),
         ["", f"Test {whom}", "Found", *heads(results, names), *pointed],
         rows,

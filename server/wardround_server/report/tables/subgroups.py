@@ -11,7 +11,7 @@ from wardround_common.results import ALL, FEDERATED, Results, SubgroupFigures, S
 from wardround_common.study.subgroups import OTHER
 from wardround_common.tasks.registry import task_of
 from wardround_server.report.tables.table import Cell, Table, table
-from wardround_server.report.words import interval, number
+from wardround_server.report.words import interval, number, of_a_side
 
 
 def worst(results: Results) -> tuple[Subgrouping, SubgroupFigures] | None:
@@ -95,7 +95,7 @@ def by_subgroup(results: Results) -> Table | None:
         f"The federated model on subgroups of all test patients, with 95 % intervals.{bold} Hospitals merged subgroups "
         f"of fewer than {least} of their patients into “other”, filled that up to {least} with patients of the larger "
         "ones, drawn by chance, and may have sent none. "
-        f"Few: fewer than {LEAST_RECORDS} on either side. {_given(results)}",
+        f"Few: fewer than {LEAST_RECORDS} {of_a_side(results)}. {_given(results)}",
         ["Subgroup", "Patients", "Images", *(task.metric(name).label for name in shown)],
         rows,
         "numbers",

@@ -52,13 +52,15 @@ def test_the_sums_of_several_hospitals_are_the_mean_and_deviation_over_all_patie
 
 def test_a_patient_with_many_images_or_wild_pixels_counts_no_more_than_any_other() -> None:
     data = dataset().train
-    many = Examples(
-        data.kept,
-        np.append(data.rows, [data.rows[0]] * 500),
-        np.append(data.targets, [data.targets[0]] * 500),
-        np.append(data.patients, [data.patients[0]] * 500),
-    )
-    assert intensities_of(many) == intensities_of(data)
+    images = np.concatenate([data.kept, np.repeat(data.kept[data.rows[:1]], 500, axis=0)])
+    for rows in ([data.rows[0]] * 500, len(data.kept) + np.arange(500)):  # patches of one image, and other images
+        many = Examples(
+            images,
+            np.append(data.rows, rows),
+            np.append(data.targets, [data.targets[0]] * 500),
+            np.append(data.patients, [data.patients[0]] * 500),
+        )
+        assert intensities_of(many) == intensities_of(data)
     wild = np.array(data.kept)
     wild[data.rows[0]] = 1e9
     broken = np.array(data.kept)

@@ -125,11 +125,13 @@ def test_the_shares_of_the_fewest_honest_survivors_are_enough_together(dropouts:
 
 
 def altered(train: Examples, pixel: float, copies: int) -> Examples:
-    """Return the examples with a first patient of whom every pixel is this, in this many images."""
+    """Return the examples with a first patient of whom every pixel is this, in this many more images."""
     kept = np.array(train.kept)
     kept[train.rows[0]] = pixel
+    rows = np.append(train.rows, len(kept) + np.arange(copies))
+    kept = np.concatenate([kept, np.repeat(kept[train.rows[:1]], copies, axis=0)])
     more = np.append(np.arange(len(train.rows)), np.zeros(copies, np.int64))
-    return Examples(kept, train.rows[more], train.targets[more], train.patients[more])
+    return Examples(kept, rows, train.targets[more], train.patients[more])
 
 
 @pytest.mark.parametrize("pixel", [0.0, 1.0, 0.5, 1e9, -1e9, np.nan, np.inf])

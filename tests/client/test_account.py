@@ -360,7 +360,7 @@ def test_a_hospital_that_lost_its_half_of_secure_sums_joins_no_run_with_another_
     assert there("desk").answer("prepare", prepare).agreement[:32] == members[0].agreement  # type: ignore[union-attr]
     with pytest.raises(PrivacyError, match="what it kept of its secure sums is gone") as lost:
         there("lost").answer("prepare", prepare)
-    assert "wardround hospital close STUDY" in lost.value.do
+    assert "wardround hospital close test" in lost.value.do
 
 
 def test_a_charged_round_is_not_answered_again_with_another_share_of_its_noise(tmp_path: Path) -> None:

@@ -194,8 +194,9 @@ def test_too_few_patients_to_split_are_refused(folder: Path, patients: tuple[str
 
 
 def test_a_study_of_another_modality_says_what_is_there(folder: Path) -> None:
-    with pytest.raises(DataError, match="for this study: 22 other-modality"):
+    with pytest.raises(DataError, match=r"for this study: 22 other-modality \(of modalities that") as refused:
         open_data(folder, study(data={"modalities": ["XA"]}))
+    assert f"'wardround scan {folder}' says what the folder holds" in refused.value.do
 
 
 def test_a_state_folder_that_cannot_be_written_is_a_storage_error(folder: Path) -> None:

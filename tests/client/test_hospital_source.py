@@ -87,7 +87,7 @@ def test_a_hospital_whose_scanner_writes_private_attributes_takes_part_when_its_
     propose(closed)
     refused = approve(closed).exception
     assert isinstance(refused, DataError)
-    assert "all 24 files were refused (24 private-tags)" in refused.what
+    assert "all 24 files were refused: 24 private-tags (private attributes, which may say anything)" in refused.what
     assert "hospital.toml" in refused.do
     closed.settings_file.write_text(closed.settings_file.read_text() + '\nallow = ["private-tags"]\n')
     done = approve(closed)

@@ -153,6 +153,7 @@ def test_what_is_no_coordinators_folder_is_said(tmp_path: Path, desk: Path, comm
     result = coordinator(command[0], tmp_path / "nothing", *command[1:])
     assert isinstance(result.exception, StorageError)
     assert result.exception.what == "this is not a coordinator's folder"
+    assert f"wardround coordinator init {tmp_path / 'nothing'} --host NAME" in result.exception.do
 
 
 @pytest.mark.parametrize("command", [["status"], ["run"], ["stop"], ["resume"]])

@@ -175,7 +175,7 @@ def _check_start(study: Study, folder: Path | None) -> str:
         return ""
     return (
         "The model that it starts from was not looked at here: its digest is approved with the study. To check its "
-        "folder against the study: wardround hospital approve STUDY --start MODEL"
+        f"folder against the study: wardround hospital approve {study.study.name} --start MODEL"
     )
 
 

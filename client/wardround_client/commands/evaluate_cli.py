@@ -12,6 +12,7 @@ import typer
 from wardround_client.commands.format_option import Formats
 from wardround_common.counting import between, count, rounded
 from wardround_common.errors import StorageError
+from wardround_common.refusals import explained
 from wardround_common.shell.command_options import (
     Allow,
     AsJson,
@@ -112,7 +113,7 @@ def evaluate(
         return
     _show(opened, judged, split)
     if fitted is not None and recalibrate is not None:
-        _show_fitted(opened, fitted, recalibrate)
+        _show_fitted(opened, fitted, model, recalibrate)
 
 
 def _show(model: Model, judged: JudgedHere, split: Part) -> None:
@@ -171,11 +172,10 @@ def _show(model: Model, judged: JudgedHere, split: Part) -> None:
         console.print(f"In the whole folder, {line}.", highlight=False, markup=False)
     aside = {**judged.intake.refused, **judged.intake.left_out}
     if aside:
-        counts = ", ".join(f"{count:,} {reason}" for reason, count in sorted(aside.items()))
-        console.print(f"Not judged on: {counts}. 'wardround scan FOLDER' says what each means.", highlight=False)
+        console.print(f"Not judged on: {explained(dict(sorted(aside.items())))}.", highlight=False, markup=False)
 
 
-def _show_fitted(model: Model, fitted: Recalibrated, file: Path) -> None:
+def _show_fitted(model: Model, fitted: Recalibrated, folder: Path, file: Path) -> None:
     from rich.box import SIMPLE_HEAD
     from rich.console import Console
     from rich.table import Table
@@ -197,7 +197,8 @@ def _show_fitted(model: Model, fitted: Recalibrated, file: Path) -> None:
     word = fitted.calibration.classes[-1]
     decided = "" if point is None else f" '{word}' is decided from a recalibrated probability of {point:.3f} on."
     console.print(
-        f"Wrote {file}.{decided} Apply it with: wardround predict MODEL INPUT --calibration {shlex.quote(str(file))}",
+        f"Wrote {file}.{decided} Apply it with: wardround predict {shlex.quote(str(folder))} INPUT "
+        f"--calibration {shlex.quote(str(file))}",
         soft_wrap=True,
     )
 

@@ -153,7 +153,7 @@ class Hospital:
                 "this hospital answered in the study, and what it kept of its secure sums is gone: it could answer a "
                 "round again, and the difference of two sums may be its own update",
                 do="Put the study's folder 'desk' back as it was when the service last ran, or leave the study: "
-                "'wardround hospital close STUDY'.",
+                f"'wardround hospital close {self.study.study.name}'.",
             )
         member = self.desk.join(request.run)
         agreement = member.agreement + member.signature

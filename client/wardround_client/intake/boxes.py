@@ -7,6 +7,7 @@ and the line, never what is written there about a patient.
 from __future__ import annotations
 
 import re
+import shlex
 from collections import Counter
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -113,8 +114,8 @@ def find_boxes(folder: Path, index: Index, classes: tuple[str, ...], *, csv: Pat
         raise LabelError(
             f"it names {count(len(said), 'image')}, and none of the accepted images of this folder",
             where=where,
-            do="Write paths relative to the folder of images, or SOP instance UIDs; 'wardround scan FOLDER' says what "
-            "was refused.",
+            do="Write paths relative to the folder of images, or SOP instance UIDs; "
+            f"'wardround scan {shlex.quote(str(folder))}' says what was refused.",
         )
     return Boxes(found, patients_beside(folder, index) | named_patients(index, key, patients), unmet)
 

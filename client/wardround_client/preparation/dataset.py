@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import shlex
 from collections import Counter, defaultdict
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
@@ -140,10 +141,10 @@ def take_in(source: Source, study: Study) -> tuple[Index, Found]:
     if not index.accepted:
         counts = Counter(refusal.reason for refusal in index.refused).most_common()
         raise DataError(
-            f"{index.all_refused} ({', '.join(f'{n:,} {reason}' for reason, n in counts)})",
+            f"{index.all_refused}: {explained(dict(counts))}",
             where=str(source.folder),
-            do="'wardround scan FOLDER' says what each reason means, and what --allow accepts anyway; a "
-            "hospital that serves has allow = [...] in its hospital.toml.",
+            do=f"'wardround scan {shlex.quote(str(source.folder))}' says what to do about each, and what --allow "
+            "accepts anyway; a hospital that serves has allow = [...] in its hospital.toml.",
         )
     found = local_task(study.task).find(source, index, study)
     index = replace(
@@ -198,7 +199,8 @@ def prepare(
             where=str(source.folder),
             do=_do_of_volumes([one for one in wanted if made.left_out.get(one.file) == "volume"])
             + f"The study takes {', '.join(study.data.modalities)}{labels}; "
-            "'wardround scan FOLDER' says what the folder holds. If that is right, tell the coordinator.",
+            f"'wardround scan {shlex.quote(str(source.folder))}' says what the folder holds. If that is right, tell "
+            "the coordinator.",
         )
     by_basis = count_by_basis(used)
     if study.privacy.mechanism != "none":

@@ -178,7 +178,7 @@ def check_promised(asked: Ask, ledger: Ledger) -> None:
             f"study would bring a patient to epsilon {most:.3g} at delta {privacy.delta:g}, and it promises at most "
             f"{promised:g}",
             do="Restore the images, labels and patients with which it was approved before, or leave the study: "
-            "'wardround hospital close STUDY'.",
+            f"'wardround hospital close {asked.name}'.",
         )
 
 
@@ -321,7 +321,8 @@ class Account:
         approval = books.approved.get(self._study)
         if approval is not None and self._study in books.closed:
             raise ApprovalError(
-                "the study is closed at this hospital", do="To take part again: wardround hospital approve STUDY"
+                "the study is closed at this hospital",
+                do=f"To take part again: wardround hospital approve {self.asked.name}",
             )
         if approval is None:
             raise ApprovalError("this hospital has not approved the study", do="Approve it first.")

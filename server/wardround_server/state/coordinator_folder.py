@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import shlex
 import shutil
 from collections.abc import Mapping
 from contextlib import suppress
@@ -28,13 +29,11 @@ from wardround_common.study.roster import HospitalName
 
 UNSENT = ".release-"
 """How the name of a folder begins in which a release is packed for a browser; it is removed once that was sent."""
-INIT = "Name the folder that was set up with: wardround coordinator init DIR --host NAME"
 RESTORE = "Restore it from your backup."
 _SET_RIGHT = (
     "Restore it from your backup. Without one: move it away, which ends that hospital's access, and let the hospital "
     "send a request with a new node key: wardround hospital init NAME --data DIR --new-node-key"
 )
-_IDENTITY = Words("the coordinator's identity", "the coordinator has no identity", INIT, RESTORE)
 AUTHORITY_KEY = Words(
     "the authority's private key",
     "the authority's private key is not here",
@@ -191,7 +190,15 @@ class CoordinatorFolder:
             StorageError: this is not a coordinator's folder, or its settings are wrong.
         """
         absent = "this is not a coordinator's folder"
-        return read_settings(self.settings_file, CoordinatorSettings, absent=absent, do=INIT)
+        return read_settings(self.settings_file, CoordinatorSettings, absent=absent, do=self._set_up)
+
+    @property
+    def _set_up(self) -> str:
+        """What to do where it is no coordinator's folder."""
+        return (
+            f"Set one up with: wardround coordinator init {shlex.quote(str(self.path))} --host NAME; or name the "
+            "folder of one."
+        )
 
     def identity(self) -> Identity:
         """Read the key that signs invitations.
@@ -199,7 +206,8 @@ class CoordinatorFolder:
         Raises:
             StorageError: it cannot be used.
         """
-        return read_identity_key(self.identity_file, _IDENTITY)
+        words = Words("the coordinator's identity", "the coordinator has no identity", self._set_up, RESTORE)
+        return read_identity_key(self.identity_file, words)
 
     def authority(self) -> Authority:
         """Read the authority with its private key.
@@ -306,7 +314,7 @@ class CoordinatorFolder:
             with path.open("rb") as file:
                 return read_certificate(file.read(LARGEST_FILE_BYTES), where=str(path))
         except FileNotFoundError:
-            raise StorageError("the certificate is missing", where=str(path), do=INIT) from None
+            raise StorageError("the certificate is missing", where=str(path), do=self._set_up) from None
         except OSError as error:
             reason = (error.strerror or "no reason given").lower()
             raise StorageError(f"the certificate cannot be read: {reason}", where=str(path), do=CHECK_FILE) from None

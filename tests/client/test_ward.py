@@ -109,6 +109,9 @@ def test_a_study_secret_that_others_may_read_is_refused(tmp_path: Path) -> None:
     path = tmp_path / "stream.key"
     first = own_stream(path).words(2).tolist()
     assert own_stream(path).words(2).tolist() == first  # the same until the study is over
+    assert own_stream(tmp_path / "another").words(2).tolist() != first
+    assert len(set(path.read_bytes())) > 8  # 32 bytes that follow from nothing
+    assert path.stat().st_mode & 0o077 == 0
     path.chmod(0o640)
     with pytest.raises(StorageError, match="other users can read this hospital's secret of a study") as caught:
         own_stream(path)

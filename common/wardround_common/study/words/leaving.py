@@ -300,7 +300,7 @@ def stays(study: Study) -> Iterator[str]:
     if study.training.variates:
         yield study.training.variates.stays
     yield (
-        "Images and pixels, outlines, DICOM attributes, patient identifiers, dates, file names, a patient's "
-        f"{'variables, ' if study.data.variables else ''}label or score."
+        "Images and pixels, labels, outlines and boxes, DICOM attributes, patient identifiers, dates, file names, a "
+        f"patient's {'variables or ' if study.data.variables else ''}score."
     )
     yield "The scan's index and report, the prepared images, and the logs."

@@ -53,6 +53,7 @@ from wardround_common.metrics.survival import RiskSums
 from wardround_common.privacy.noisy_evaluation import deviation, evaluation_event, noise_in_evaluation
 from wardround_common.randomness import Stream, insecure_stream
 from wardround_common.study.file import Study
+from wardround_common.study.sums import counts_before_noise
 from wardround_common.tasks.registry import task_of
 from wardround_server.rounds.course import judge_study, run_study
 
@@ -237,6 +238,26 @@ def test_a_model_that_gives_one_patient_no_finite_number_gets_an_answer_all_the_
     assert sorted(lost.tolist())[-2:] == [0, ONE]  # the same noise, and one patient fewer
     with pytest.raises(ModelError):
         sums_of(here.built.network, LOCAL, broken.validation)
+
+
+@pytest.mark.parametrize("kind", [kind for kind in KINDS if kind != "shares"])
+def test_whatever_the_task_a_patient_without_finite_numbers_is_as_one_who_is_not_there(kind: str) -> None:
+    of = KINDS[kind]
+    data = labelled(dataset(), of).validation
+    images, others = np.array(data.kept), np.flatnonzero(data.patients != data.patients[0])
+    images[data.rows[0]] = np.inf
+    without = replace(
+        data,
+        rows=data.rows[others],
+        targets=data.targets[others],
+        patients=data.patients[others],
+        places=data.lying(others),
+    )
+    network = build(of).network
+    broken = counts_before_noise(of, patient_sums(network, of, replace(data, kept=images), finite=True))
+    assert broken.tolist() == counts_before_noise(of, patient_sums(network, of, without, finite=True)).tolist()
+    with pytest.raises(ModelError):
+        sums_of(network, of, replace(data, kept=images))
 
 
 def test_each_image_is_scored_by_itself_so_that_no_other_patient_changes_how_it_is_rounded(tmp_path: Path) -> None:

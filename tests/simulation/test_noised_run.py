@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
 
 import numpy as np
 import pytest
@@ -10,7 +13,7 @@ from test_run import model, phantom_study, run
 from typer.testing import CliRunner
 
 from consortium import RUN
-from examples import DP
+from examples import DP, study
 from served import RULES, approve, listing, set_up
 from wardround_client.commands.hospital_cli import app
 from wardround_client.spending.ledger.store import existing_ledger, open_ledger
@@ -18,12 +21,16 @@ from wardround_client.spending.parts import parts_of
 from wardround_client.spending.policy import POLICY_NAME
 from wardround_common.errors import PolicyError
 from wardround_common.messages.rounds import PrepareRequest
+from wardround_common.metrics.measurements import MeasurementSums
+from wardround_common.metrics.patients import PatientSums
 from wardround_common.metrics.score_bins import NOISED_EDGES
 from wardround_common.metrics.shapes import Estimate
-from wardround_common.results import ALL, FEDERATED
+from wardround_common.results import ALL, FEDERATED, evaluate
 from wardround_common.results.evaluation import NO_INTERVAL_IN_NOISE, NORMAL, Moved, with_noise
+from wardround_common.study.file import Study
 from wardround_server.rounds.checkpoint import read_checkpoint
 from wardround_simulation.federation import insecure_identity, ledger_folder
+from wardround_simulation.run.judging import said_of_noised_test
 from wardround_simulation.run.plan import Progress
 
 pytestmark = pytest.mark.usefixtures("undrawn")
@@ -74,6 +81,19 @@ def test_a_hospital_is_told_who_is_judged_on_and_what_they_spend_and_leaves_with
     second = of.but({"privacy.epsilon": 1.0, "study.name": "second"})
     with pytest.raises(PolicyError, match=r"would bring \d+ patients to epsilon 5\.4"):
         approve(ward, second)
+
+
+def test_what_noise_would_do_is_said_in_the_unit_of_the_study() -> None:
+    age = {"name": "measurement", "quantity": "age", "unit": "years", "low": 0.0, "high": 100.0}
+    plain = study(privacy=DP | {"evaluation_epsilon": 50.0}, aggregation={"secure": True}).tables(nulls=False)
+    of = Study.of_tables(plain | {"task": age}, where="a")
+    rng = np.random.default_rng(0)
+    ages = rng.uniform(0, 100, (200, 1))
+    each = [MeasurementSums.of(one, one + rng.normal(0, 4, 1), np.zeros(1), 0.0, 100.0) for one in ages]
+    test = PatientSums.of([one.to_vector() for one in each], len(each[0].to_vector()))
+    judged: Any = {name: [SimpleNamespace(test=test)] for name in "abc"}
+    (said,) = said_of_noised_test(of, "abc", judged, {ALL: evaluate(of.task, test, None)})
+    assert re.search(r"it moves mean absolute error by [+-]0\.\d{3} years on the mean, .* of 0\.\d{3} years\.", said)
 
 
 @pytest.mark.slow

@@ -102,7 +102,11 @@ def said_of_noised_test(
     )
     if task.headline in moved:
         mean, deviation = moved[task.headline]
-        what = f"it moves {task.first.term} by {mean:+.3f} on the mean, with a standard deviation of {deviation:.3f}"
+        unit = f" {unit}" if (unit := task.unit_of(task.first, section)) else ""
+        what = (
+            f"it moves {task.first.term} by {mean:+.3f}{unit} on the mean, with a standard deviation of "
+            f"{deviation:.3f}{unit}"
+        )
     else:
         what = f"too few patients for it, with which {task.first.term} is not always defined"
     here = "The rounds' figures here have it."

@@ -105,6 +105,16 @@ def test_help_and_study_come_without_waiting_for_torch_flower_or_an_image_reader
     assert run.stdout.splitlines()[-1] == "[]"
 
 
+@pytest.mark.slow
+def test_what_an_approval_looks_at_comes_without_waiting_for_flower() -> None:
+    code = (
+        "import sys, wardround_client.service.ward, wardround_client.commands.deciding_cli\n"
+        "print(sorted({'flwr', 'monai', 'opacus'} & set(sys.modules)))"
+    )
+    run = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=120, check=True)
+    assert run.stdout == "[]\n"
+
+
 @pytest.mark.parametrize(
     ("arguments", "said", "needed"),
     [

@@ -9,10 +9,10 @@ from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from wardround_client import networks
 from wardround_client.hospital.answering import Hospital, build, join
-from wardround_client.hospital.app import Reply
 from wardround_client.hospital.contribution import (
     Contribution,
     Earlier,
@@ -77,6 +77,9 @@ from wardround_common.secagg.messages import ConfirmRequest, OpenRequest
 from wardround_common.storage import read_private, write_atomically
 from wardround_common.study.file import Study
 from wardround_common.study.roster import keys_of
+
+if TYPE_CHECKING:  # of Flower, which an approval does not need
+    from wardround_client.hospital.app import Reply
 
 STREAM_BYTES = 32
 BESIDE = (ConfirmRequest.kind, OpenRequest.kind)

@@ -199,8 +199,8 @@ def _split(split: SplitCounts | None, study: Study) -> Cell:
 
 
 def _told_apart(study: Study) -> bool:
-    """Whether a task tells images apart: one that does not has a single group, of all images."""
-    return study.groups != ("image",)
+    """Whether a task tells images apart: one that makes images of no classes has a single group, of all images."""
+    return not (task_of(study.task).generates and len(study.groups) == 1)
 
 
 def _network(model: Model) -> str:

@@ -17,7 +17,7 @@ from wardround_client import networks
 from wardround_client.hospital.answering import build, join
 from wardround_client.training.features import features_of
 from wardround_common.errors import MessageError, StorageError
-from wardround_common.messages.rounds import EvaluateRequest
+from wardround_common.messages.rounds import Evaluated, EvaluateRequest
 from wardround_common.metrics.unlike import DistanceSums, FeatureSums, jackknifed
 from wardround_common.randomness import insecure_stream
 from wardround_common.results import Results
@@ -131,6 +131,25 @@ def test_a_hospital_sums_features_once_after_the_last_round_and_only_if_the_stud
     hospital = join(silent, dataset(), insecure_stream(0, "a"), build(silent))
     with pytest.raises(MessageError, match="sums no features"):
         hospital.answer("evaluate", EvaluateRequest(silent.digest(), 2, "features", vector).parts())
+
+
+def test_a_hospital_leaves_out_all_images_of_a_patient_where_it_says_how_far_one_is_from_the_others() -> None:
+    of, ours = usual_study(secure=False), dataset(images_per_patient=3)
+    built = build(of)
+    hospital = join(of, ours, insecure_stream(0, "a"), built)
+    vector = networks.read_vector(networks.build(of))
+    hospital.show(vector)
+    features, patients = features_of(built.network, of, ours.validation)
+    everybody = FeatureSums.of(features)
+    question = EvaluateRequest(of.digest(), of.features_rounds[1], "distances", vector, everybody=everybody.to_vector())
+    told = hospital.answer("evaluate", question.parts())
+    assert isinstance(told, Evaluated)
+    by_patient, by_image = (
+        DistanceSums.of(jackknifed(features, codes, everybody)).to_vector()
+        for codes in (patients, np.arange(len(patients)))
+    )
+    assert not np.array_equal(by_patient, by_image)
+    assert np.array_equal(told.sums, by_patient)
 
 
 def test_other_sums_than_those_that_were_answered_to_are_another_question(tmp_path: Path) -> None:

@@ -20,7 +20,7 @@ def test_a_new_study_of_outlines_takes_series_and_a_network_that_draws() -> None
     said = " ".join(sentence for passage in describe(of) for sentence in passage.sentences)
     assert "takes 'flair', by what scanners write of a series" in said
     assert "percentile of each series become 0 to 1" in said
-    assert "Images and pixels, outlines," in said  # of what does not leave
+    assert "Images and pixels, labels, outlines and boxes," in said  # of what does not leave
 
 
 def test_a_new_study_of_volumes_states_a_spacing_and_a_patch_in_the_place_of_an_image_size() -> None:

@@ -43,6 +43,7 @@ from wardround_common.tasks.grades import TASK as GRADES
 from wardround_common.tasks.grades import Grades
 from wardround_common.tasks.measurement import TASK as NUMBERS
 from wardround_common.tasks.measurement import Measurement
+from wardround_common.tasks.registry import task_of
 from wardround_common.tasks.risk import TASK as RISKS
 from wardround_common.tasks.risk import Risk
 from wardround_common.tasks.segmentation import TASK as OUTLINES
@@ -84,6 +85,28 @@ def found_in(findings: int, images: int, seed: int = 0) -> FindingSums:
     p = 1 / (1 + np.exp(-rng.normal(known, 1.5)))
     each = -np.log(np.where(known > 0, p, 1 - p)) * (known >= 0)
     return FindingSums.of(known, p.astype(np.float32), each.sum(axis=1) / (known >= 0).sum(axis=1))
+
+
+def told_of_one(section: Any, sums: Any, *, whole: bool = False) -> Any:
+    """Return the counts of one patient's sums, and check that it adds no more than the noise is made for.
+
+    ``whole``: and that it adds one to each block.
+    """
+    noised = task_of(section).noised_sums()
+    counts = noised.told(sums)
+    added, blocks = counts_of(counts, noised.counted(sums)), noised.blocks(section)
+    assert len(added) == noised.cells(section)
+    assert np.all(added >= 0)
+    assert int(added @ added) <= blocks * ONE**2
+    if whole:
+        assert ONE * blocks - len(added) <= int(added.sum()) <= ONE * blocks
+    return counts
+
+
+def read_with_noise(section: Any, counts: Any, noise: float, seed: int) -> Any:
+    """Return the sums that are read off counts with noise, which are such as a message may bring."""
+    noised = counts + np.random.default_rng(seed).normal(0, noise, len(counts))
+    return task_of(section).read(task_of(section).noised_sums().settled(noised, section).to_vector(), section)
 
 
 @pytest.mark.parametrize("of", [LOCAL, SHARES], ids=["local", "shares"])
@@ -140,14 +163,8 @@ def test_no_patient_adds_more_than_the_noise_is_made_for(classes: int, images: i
 @settings(max_examples=60, deadline=None)
 def test_so_with_findings_of_which_some_are_unknown(findings: int, images: int, noise: float, seed: int) -> None:
     section = Findings(name="findings", classes=tuple("abcd"[:findings]))
-    noised, sums = TASK.noised, found_in(findings, images, seed)
-    assert noised is not None
-    counts = noised.told(sums)
-    added = counts_of(counts, images)
-    assert len(added) == noised.cells(section)
-    assert int(added @ added) <= noised.blocks(section) * ONE**2
-    back = noised.settled(counts + np.random.default_rng(seed).normal(0, noise, len(counts)), section)
-    again = FindingSums.from_vector(back.to_vector(), findings)
+    sums = found_in(findings, images, seed)
+    again = read_with_noise(section, told_of_one(section, sums), noise, seed)
     if not noise:
         assert again.images == images
         assert np.array_equal(again.histograms.sum(axis=2), sums.histograms.sum(axis=2))
@@ -182,13 +199,8 @@ def test_so_with_grades_which_are_counted_once_as_they_are_decided(
     grades: int, images: int, noise: float, seed: int
 ) -> None:
     section = Grades(name="grades", classes=tuple("abcdef"[:grades]))
-    noised, sums = GRADES.noised_sums(), graded_in(grades, images, seed)
-    counts = noised.told(sums)
-    added = counts_of(counts, images)
-    assert len(added) == noised.cells(section)
-    assert int(added @ added) <= noised.blocks(section) * ONE**2
-    back = noised.settled(counts + np.random.default_rng(seed).normal(0, noise, len(counts)), section)
-    again = GradeSums.from_vector(back.to_vector(), grades)
+    sums = graded_in(grades, images, seed)
+    again = read_with_noise(section, told_of_one(section, sums), noise, seed)
     if not noise:
         assert np.array_equal(again.confusion, sums.confusion)
     if again.records:
@@ -214,16 +226,12 @@ def at_risk(times: int, images: int, seed: int = 0) -> RiskSums:
 @settings(max_examples=60, deadline=None)
 def test_so_with_risks_which_are_counted_once_at_each_time(times: int, images: int, noise: float, seed: int) -> None:
     section = Risk(name="risk", unit="years", times=(1.0, 2.0, 3.0, 4.0)[:times])
-    noised, sums = RISKS.noised_sums(), at_risk(times, images, seed)
-    counts = noised.told(sums)
-    added = counts_of(counts, images)
-    assert len(added) == noised.cells(section)
-    assert int(added @ added) <= noised.blocks(section) * ONE**2
-    back = noised.settled(counts + np.random.default_rng(seed).normal(0, noise, len(counts)), section)
-    again = RiskSums.from_vector(back.to_vector(), times)
+    sums = at_risk(times, images, seed)
+    counts = told_of_one(section, sums)
+    again = read_with_noise(section, counts, noise, seed)
     if not noise:
         assert np.array_equal(again.outcomes(), sums.outcomes())
-        assert np.array_equal(noised.told(again), counts)
+        assert np.array_equal(RISKS.noised_sums().told(again), counts)
 
 
 def test_without_noise_the_figures_of_risks_are_those_of_levels() -> None:
@@ -279,17 +287,10 @@ def test_so_with_outlines_of_which_a_patient_is_counted_five_times_a_structure(
     structures: int, patients: int, noise: float, seed: int
 ) -> None:
     section = Segmentation(name="segmentation", classes=tuple("abc"[:structures]))
-    noised, counts = OUTLINES.noised_sums(), np.zeros(OUTLINES.noised_sums().cells(section))
+    counts = np.zeros(OUTLINES.noised_sums().cells(section))
     for one in range(patients):
-        alone = outlined_in(structures, 1, seed + one)
-        told = noised.told(alone)
-        added = counts_of(told, noised.counted(alone))
-        assert np.all(added >= 0)
-        assert int(added @ added) <= noised.blocks(section) * ONE**2
-        assert ONE * noised.blocks(section) - len(added) <= int(added.sum()) <= ONE * noised.blocks(section)
-        counts += told
-    back = noised.settled(counts + np.random.default_rng(seed).normal(0, noise, len(counts)), section)
-    again = OutlineSums.from_vector(back.to_vector(), structures)
+        counts += told_of_one(section, outlined_in(structures, 1, seed + one), whole=True)
+    again = read_with_noise(section, counts, noise, seed)
     if not noise:
         assert again.patients == patients
 
@@ -344,16 +345,8 @@ def measured_in(images: int, seed: int = 0, off: float = 4.0) -> MeasurementSums
 def test_so_with_numbers_of_which_a_patient_adds_one_to_each_of_six_blocks(
     images: int, off: float, noise: float, seed: int
 ) -> None:
-    noised, sums = NUMBERS.noised_sums(), measured_in(images, seed, off)
-    counts = noised.told(sums)
-    added = counts_of(counts, noised.counted(sums))
-    assert len(added) == noised.cells(AGES)
-    assert np.all(added >= 0)
-    assert int(added @ added) <= noised.blocks(AGES) * ONE**2
-    if images:
-        assert ONE * noised.blocks(AGES) - len(added) <= int(added.sum()) <= ONE * noised.blocks(AGES)
-    back = noised.settled(counts + np.random.default_rng(seed).normal(0, noise, len(counts)), AGES)
-    again = MeasurementSums.from_vector(back.to_vector(), AGES.low, AGES.high)
+    sums = measured_in(images, seed, off)
+    again = read_with_noise(AGES, told_of_one(AGES, sums, whole=images > 0), noise, seed)
     if not noise:
         assert np.array_equal(again.quarters, sums.quarters)
 

@@ -27,6 +27,7 @@ LABELS_FILE = "labels.csv"
 BOXES_FILE = "boxes.csv"
 CLINICAL_FILE = "clinical.csv"
 ROLES_FILE, STRUCTURES_FILE = "roles.csv", "structures.csv"
+"""What a hospital's series and the structures in its masks are, where the study's words do not fit them."""
 TABLES = frozenset({LABELS_FILE, BOXES_FILE, CLINICAL_FILE, ROLES_FILE, STRUCTURES_FILE})
 """What a hospital says of its images at the top of their folder: none of these is an image."""
 TABLE_ENDINGS = frozenset({".csv", ".tsv", ".txt", ".xls", ".xlsx", ".ods"})

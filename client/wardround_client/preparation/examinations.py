@@ -17,8 +17,6 @@ from wardround_common.study.series import Wanted
 
 MASK_REASONS = ("segmentation", "contours")
 """Under which the scan refuses what is no image, and may outline one."""
-"""At the top of a hospital's folder: what its series and the structures in its masks are, where the study's words do
-not fit them."""
 _WORD, _CLASS = "word", "class"
 
 

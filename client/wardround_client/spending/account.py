@@ -203,8 +203,7 @@ def approve(asked: Ask, ledger: Ledger, policy: Policy | None) -> tuple[Level, .
             levels.extend(check_spending(policy, ledger, *asked.terms, before=asked.before))
         check_promised(asked, ledger)
 
-    terms = (asked.digest, asked.name, asked.rounds, asked.event, asked.cohort, asked.data)
-    ledger.approve(*terms, check, asked.before)
+    ledger.approve(*asked.terms, asked.data, check, asked.before)
     return tuple(levels)
 
 

@@ -44,7 +44,10 @@ def withheld_sums(
 
 
 def _who_keep(patients: NDArray[np.int64], known: NDArray[np.bool_], least: int, stream: Stream) -> NDArray[np.int64]:
-    """Draw the patients who keep an input so that who lacks it is one of ``least``; nobody if all or so many do."""
+    """Draw patients who keep an input, so that those who lack it are among at least ``least`` with the same score.
+
+    Nobody where nobody lacks it, or where as many do.
+    """
     lacking = np.unique(patients[~known])
     have = np.setdiff1d(patients, lacking)
     few = max(0, least - len(lacking)) if len(lacking) else 0

@@ -65,9 +65,9 @@ def evaluate(
         counts = task.noised_sums().told(whole).astype(np.float64)
         moved = moved_by_noise(section, counts, point, noise)
         metrics = with_noise(metrics, moved, task.noised_sums().limits)
-    counted = sums.patients if isinstance(sums, PatientSums) else whole.records if noise else None
+    patients = whole.records if noise else None
     return SiteMetrics(
-        patients=counted,
+        patients=sums.patients if isinstance(sums, PatientSums) else patients,
         images=whole.records,
         threshold=point,
         metrics=metrics,
